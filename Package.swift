@@ -1,0 +1,97 @@
+// swift-tools-version: 6.2
+
+import PackageDescription
+
+// What every Swift target is compiled with; applied in one place at the end.
+let settings: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .treatAllWarnings(as: .error),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+  .enableUpcomingFeature("InferIsolatedConformances"),
+  .enableExperimentalFeature("Lifetimes"),
+]
+
+let argumentParser = Target.Dependency.product(
+  name: "ArgumentParser",
+  package: "swift-argument-parser"
+)
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+
+let package = Package(
+  name: "swift-castore",
+  products: [
+    .executable(name: "castore", targets: ["castore"]),
+    .library(name: "BLAKE3", targets: ["BLAKE3"]),
+    .library(name: "FUSE", targets: ["FUSE"]),
+    .library(name: "Castore", targets: ["Castore"]),
+    .library(name: "CastoreStorage", targets: ["CastoreStorage"]),
+    .library(name: "CastoreFileSystem", targets: ["CastoreFileSystem"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+  ],
+  targets: [
+    // C: kernels, kernel interfaces the importer cannot see, and libraries of the system.
+    .target(name: "CBLAKE3"),
+    .target(name: "CLinux"),
+    .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
+
+    // Leaves: no Foundation, no NIO, no packages.
+    .target(name: "Platform", dependencies: ["CLinux"]),
+    .target(name: "BLAKE3", dependencies: ["CBLAKE3", "Platform"]),
+    .target(name: "FUSE", dependencies: ["CLinux", "Platform"]),
+    .target(name: "Castore", dependencies: ["BLAKE3", "Platform"]),
+
+    // The store, trees on disk, and the file system over both.
+    .target(name: "CastoreStorage", dependencies: ["BLAKE3", "Castore", "CLMDB", "Platform"]),
+    .target(name: "FileTree", dependencies: ["BLAKE3", "Castore", "CLinux", "Platform"]),
+    .target(
+      name: "CastoreFileSystem",
+      dependencies: ["BLAKE3", "Castore", "FUSE", "Platform", logging]
+    ),
+    .executableTarget(
+      name: "castore",
+      dependencies: [
+        "BLAKE3", "Castore", "CastoreFileSystem", "CastoreStorage", "FileTree", "FUSE", "Platform",
+        argumentParser, logging,
+      ]
+    ),
+
+    // Shared by test targets: conformance suites and fixtures.
+    .target(
+      name: "CastoreTestSupport",
+      dependencies: ["BLAKE3", "Castore"],
+      path: "Tests/CastoreTestSupport"
+    ),
+    .testTarget(name: "PlatformTests", dependencies: ["CLinux", "Platform"]),
+    .testTarget(name: "BLAKE3Tests", dependencies: ["BLAKE3", "CBLAKE3", "Platform"]),
+    .testTarget(name: "FUSETests", dependencies: ["CLinux", "FUSE", "Platform"]),
+    .testTarget(name: "CastoreTests", dependencies: ["BLAKE3", "Castore", "CastoreTestSupport"]),
+    .testTarget(
+      name: "CastoreStorageTests",
+      dependencies: ["BLAKE3", "Castore", "CastoreStorage", "CastoreTestSupport", "Platform"]
+    ),
+    .testTarget(
+      name: "FileTreeTests",
+      dependencies: [
+        "Castore", "CastoreStorage", "CastoreTestSupport", "FileTree", "Platform",
+      ]
+    ),
+    .testTarget(
+      name: "CastoreFileSystemTests",
+      dependencies: [
+        "Castore", "CastoreFileSystem", "CastoreStorage", "CastoreTestSupport", "FUSE", "FileTree",
+        "Platform",
+      ]
+    ),
+  ]
+)
+
+for target in package.targets where target.type != .system {
+  let isC = ["CBLAKE3", "CLinux"].contains(target.name)
+  if !isC { target.swiftSettings = (target.swiftSettings ?? []) + settings }
+}

@@ -1,0 +1,30 @@
+// What Glibc's module does not show to Swift: GNU prototypes, macros as functions, constants.
+// Grouped by man page. Redeclared prototypes bind to libc itself and cost nothing.
+#ifndef CLINUX_H
+#define CLINUX_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+// openat2(2): the variadic syscall(2) cannot be called from Swift.
+#define CLinux_RESOLVE_NO_MAGICLINKS 0x02
+#define CLinux_RESOLVE_NO_SYMLINKS 0x04
+#define CLinux_RESOLVE_BENEATH 0x08
+int CLinux_openat2(int directory, const char *path, uint64_t flags, uint64_t mode,
+                   uint64_t resolve);
+
+// renameat2(2)
+#define CLinux_RENAME_NOREPLACE 1
+extern int renameat2(int oldDirectory, const char *oldPath, int newDirectory, const char *newPath,
+                     unsigned int flags);
+
+// syncfs(2), copy_file_range(2)
+extern int syncfs(int fd);
+extern ssize_t copy_file_range(int from, long *fromOffset, int to, long *toOffset, size_t length,
+                               unsigned int flags);
+
+// ioctl_ficlone(2): `_IOW(0x94, 9, int)`.
+#define CLinux_FICLONE 0x40049409UL
+
+#endif
