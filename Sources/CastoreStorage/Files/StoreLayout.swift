@@ -73,7 +73,10 @@ enum StoreLayout {
           openat(root.number, draft, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o444)
         }
       )
-      try writeAll(line, to: file)
+      let number = file.number
+      try line.span.bytes.withUnsafeBytes { (bytes) throws(Errno) in
+        try FileBytes.writeAll(bytes, to: number, at: 0)
+      }
       _ = try retryingOnInterrupt { fsync(file.number) }
       _ = try retryingOnInterrupt { renameat(root.number, draft, root.number, formatName) }
       _ = try retryingOnInterrupt { fsync(root.number) }
@@ -114,20 +117,8 @@ enum StoreLayout {
         openat(number, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
       }
     )
-    var buffer = [UInt8](repeating: 0, count: 64)
-    let count = try buffer.withUnsafeMutableBytes { (bytes) throws(Errno) in
-      try retryingOnInterrupt { read(file.number, bytes.baseAddress, bytes.count) }
-    }
-    return [UInt8](buffer.prefix(count))
-  }
-
-  private static func writeAll(
-    _ bytes: [UInt8],
-    to file: borrowing OwnedDescriptor
-  ) throws(Errno) {
-    let number = file.number
-    try bytes.withUnsafeBytes { (bytes) throws(Errno) in
-      try FileBytes.writeAll(bytes, to: number, at: 0)
-    }
+    let buffer = HeapBytes(count: 64)
+    let count = try FileBytes.read(file.number, at: 0, into: buffer.bytes)
+    return [UInt8](buffer.bytes.prefix(count))
   }
 }

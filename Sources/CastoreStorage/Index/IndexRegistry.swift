@@ -5,7 +5,7 @@ internal import Platform
 
 /// The environments that this process has open, one per folder.
 enum IndexRegistry {
-  private struct FolderID: Hashable {
+  struct FolderID: Hashable {
     var device: dev_t
     var inode: ino_t
   }
@@ -22,7 +22,7 @@ enum IndexRegistry {
     let environment: IndexEnvironment
     private let folder: FolderID
 
-    fileprivate init(environment: IndexEnvironment, folder: FolderID) {
+    init(environment: IndexEnvironment, folder: FolderID) {
       self.environment = environment
       self.folder = folder
     }
@@ -38,15 +38,10 @@ enum IndexRegistry {
   /// Opening happens under the lock, against the rule, because two threads that open the same folder
   /// must not both do so.
   static func open(path: String, isReadOnly: Bool) throws(ServiceError) -> Lease {
-    let descriptor: OwnedDescriptor
+    let descriptor = try StoreFolder.open(path)
     var status = stat()
-    do throws(Errno) {
-      descriptor = OwnedDescriptor(
-        adopting: try retryingOnInterrupt { Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
-      )
-      _ = try retryingOnInterrupt { fstat(descriptor.number, &status) }
-    } catch {
-      throw ServiceError.system(error, "open \(path)")
+    if fstat(descriptor.number, &status) != 0 {
+      throw ServiceError.system(.current, "look at \(path)")
     }
     let folder = FolderID(device: status.st_dev, inode: status.st_ino)
     var unused: OwnedDescriptor? = consume descriptor
