@@ -37,14 +37,4 @@ public protocol DirectoryPutter: Sendable {
 public protocol LocalDirectoryAccess: Sendable {
   /// Reads a directory from the local disk or memory; may block on the disk, never on the network.
   func directoryLocal(_ digest: B3Digest) throws(ServiceError) -> Directory?
-
-  /// The same in the form that answers lookups without allocating.
-  func directoryIndexLocal(_ digest: B3Digest) throws(ServiceError) -> DirectoryIndex?
-}
-
-extension LocalDirectoryAccess {
-  /// Indexes what `directoryLocal` returns.
-  public func directoryIndexLocal(_ digest: B3Digest) throws(ServiceError) -> DirectoryIndex? {
-    try directoryLocal(digest).map { DirectoryIndex($0) }
-  }
 }
