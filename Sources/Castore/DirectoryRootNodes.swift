@@ -22,4 +22,9 @@ public struct DirectoryRootNodes: RootNodes, LocalRootNodes {
   public func nodeLocal(named name: PathComponent) throws(ServiceError) -> Node? {
     directory.node(named: name)
   }
+
+  /// Never changes.
+  public func rootsVersion() throws(ServiceError) -> UInt64 {
+    0
+  }
 }

@@ -48,6 +48,14 @@ public final class MemoryBlobService: BlobService {
 }
 
 extension MemoryBlobService: LocalBlobAccess {
+  /// There is nothing elsewhere.
+  public var isComplete: Bool { true }
+
+  /// Says whether a blob is there.
+  public func holdsLocal(_ digest: B3Digest) throws(ServiceError) -> Bool {
+    bytes(of: digest) != nil
+  }
+
   /// Copies out of memory.
   public func readLocal(
     _ digest: B3Digest,

@@ -2,18 +2,26 @@ internal import Platform
 
 /// Root names held in memory, which may be changed at any time.
 public final class MemoryRootNodes: RootNodes {
-  private let nodes: Guarded<[PathComponent: Node]>
+  private struct State {
+    var nodes: [PathComponent: Node] = [:]
+    var version: UInt64 = 0
+  }
+
+  private let state: Guarded<State>
 
   /// Starts with some names; the last one counts where a name is given several times.
   public init(_ nodes: [NamedNode] = []) {
-    var names: [PathComponent: Node] = [:]
-    for entry in nodes { names[entry.name] = entry.node }
-    self.nodes = Guarded(names)
+    var state = State()
+    for entry in nodes { state.nodes[entry.name] = entry.node }
+    self.state = Guarded(state)
   }
 
   /// Lets a name stand for a node, or for nothing.
   public func set(_ name: PathComponent, to node: Node?) {
-    nodes.withLock { $0[name] = node }
+    state.withLock { state in
+      state.nodes[name] = node
+      state.version &+= 1
+    }
   }
 
   /// Looks a name up.
@@ -23,7 +31,7 @@ public final class MemoryRootNodes: RootNodes {
 
   /// Streams the names that there are at the time of the call, in order.
   public func list() -> AsyncThrowingStream<NamedNode, any Error> {
-    let names = nodes.withLock { $0 }
+    let names = state.withLock { $0.nodes }
     let entries = names.map { NamedNode(name: $0, node: $1) }
     return AsyncThrowingStream(entries.sorted { $0.name < $1.name })
   }
@@ -32,7 +40,12 @@ public final class MemoryRootNodes: RootNodes {
 extension MemoryRootNodes: LocalRootNodes {
   /// Looks a name up.
   public func nodeLocal(named name: PathComponent) throws(ServiceError) -> Node? {
-    nodes.withLock { $0[name] }
+    state.withLock { $0.nodes[name] }
+  }
+
+  /// Counts the calls of `set(_:to:)`.
+  public func rootsVersion() throws(ServiceError) -> UInt64 {
+    state.withLock { $0.version }
   }
 }
 
