@@ -4,7 +4,10 @@ import Testing
 
 @Suite("Directory")
 struct DirectoryTests {
-  @Test("known directories have the known encodings, digests and sizes", arguments: Fixtures.directories)
+  @Test(
+    "known directories have the known encodings, digests and sizes",
+    arguments: Fixtures.directories
+  )
   func vectors(known: Fixtures.KnownDirectory) throws {
     #expect(known.directory.digest == known.digest)
     if let encoding = known.encoding {
