@@ -124,6 +124,21 @@ extension Answering where Self: ~Copyable & ~Escapable, Kind == ReplyKind.Extend
       port.send(bytes: value)
     }
   }
+
+  /// Answers with a value, or its size if that was the question; `ERANGE` if it does not fit.
+  public consuming func answer(_ value: RawSpan) {
+    let limit = _limit
+    guard let port = _takePort() else { return }
+    value.withUnsafeBytes { value in
+      if limit == 0 {
+        port.send(ExtendedAttributeOut(size: UInt32(clamping: value.count)))
+      } else if value.count > limit {
+        port.send(error: ERANGE)
+      } else {
+        port.send(bytes: value)
+      }
+    }
+  }
 }
 
 extension Answering where Self: ~Copyable & ~Escapable, Kind == ReplyKind.Offset {
