@@ -24,6 +24,10 @@ extern int syncfs(int fd);
 extern ssize_t copy_file_range(int from, long *fromOffset, int to, long *toOffset, size_t length,
                                unsigned int flags);
 
+// sync_file_range(2)
+#define CLinux_SYNC_FILE_RANGE_WRITE 2
+extern int sync_file_range(int fd, long offset, long length, unsigned int flags);
+
 // ioctl_ficlone(2): `_IOW(0x94, 9, int)`.
 #define CLinux_FICLONE 0x40049409UL
 
