@@ -87,8 +87,8 @@ let package = Package(
     .testTarget(
       name: "CastoreFileSystemTests",
       dependencies: [
-        "Castore", "CastoreFileSystem", "CastoreStorage", "CastoreTestSupport", "FUSE", "FileTree",
-        "Platform",
+        "CLinux", "Castore", "CastoreFileSystem", "CastoreStorage", "CastoreTestSupport", "FUSE",
+        "FileTree", "Platform", logging,
       ]
     ),
   ]

@@ -62,11 +62,8 @@ extension JSON {
   /// A byte string under a key: as text where it is UTF-8, in hexadecimal under `KEYHex` where not.
   static func bytes(_ key: String, _ bytes: [UInt8]) -> (key: String, value: JSON) {
     if let text = String(validating: bytes, as: UTF8.self) { return (key, .string(text)) }
-    let digits = bytes.flatMap { byte in
-      [UInt8](String(byte, radix: 16).utf8).count == 1
-        ? "0" + String(byte, radix: 16) : String(byte, radix: 16)
-    }
-    return (key + "Hex", .string(String(digits)))
+    let digits = bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    return (key + "Hex", .string(digits))
   }
 
   /// What a node is: its kind and what belongs to that.
