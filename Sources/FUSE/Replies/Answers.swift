@@ -47,14 +47,14 @@ extension Answering where Self: ~Copyable & ~Escapable, Kind == ReplyKind.Link {
 extension Answering where Self: ~Copyable & ~Escapable, Kind == ReplyKind.Open {
   /// Answers that the file or directory is open. Files want `.keepCache`, directories
   /// `[.keepCache, .cacheDirectory]` where content never changes.
-  public consuming func answer(_ handle: FileHandle, options: OpenOptions) {
+  public consuming func answer(_ handle: OpenHandle, options: OpenOptions) {
     guard let port = _takePort() else { return }
     port.send(OpenOut(handle: handle.rawValue, options: options.rawValue))
   }
 
   /// Answers that the kernel reads the registered file itself from now on. As long as such an opening
   /// of a node lives, all its openings must be of this sort and with the same id.
-  public consuming func answer(_ handle: FileHandle, passthrough backing: BackingID) {
+  public consuming func answer(_ handle: OpenHandle, passthrough backing: BackingID) {
     guard let port = _takePort() else { return }
     // Any other option but these makes the kernel fail the open with EIO.
     let options = OpenOut.passthrough | OpenOptions.noFlush.rawValue
