@@ -6,7 +6,7 @@
 /// `reply.detach { reply in ... }`, so that the thread is free for others. Names are borrowed: they
 /// are gone when the method returns. Never touch a path below your own mount point in here.
 ///
-/// Everything but `lookup`, `getattr` and `forget` has a default that suits a read-only file system:
+/// Everything but `lookup`, `forget`, `getattr`, `read` and `readdir` has a default that suits a read-only file system:
 /// `ENOSYS` for what the kernel then never asks again, as often the fastest answer. Requests
 /// that would change something never arrive: the session refuses them with `EROFS`.
 public protocol FileSystem: Sendable {
