@@ -3,6 +3,14 @@ internal import Glibc
 public import Platform
 
 extension LocalStore: LocalBlobAccess {
+  /// A local store asks nobody else.
+  public var isComplete: Bool { true }
+
+  /// See `LocalBlobAccess`.
+  public func holdsLocal(_ digest: B3Digest) throws(ServiceError) -> Bool {
+    try core.contains(.blobs, digest)
+  }
+
   /// See `LocalBlobAccess`.
   public func readLocal(
     _ digest: B3Digest,

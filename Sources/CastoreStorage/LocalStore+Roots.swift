@@ -9,6 +9,11 @@ extension LocalStore: LocalRootNodes {
     }
   }
 
+  /// See `LocalRootNodes`. Counted in the index: other processes' changes show, too.
+  public func rootsVersion() throws(ServiceError) -> UInt64 {
+    try core.index.read { (reader) throws(ServiceError) in try Self.rootsVersion(in: reader) }
+  }
+
   /// Lists names in bytewise order.
   ///
   /// - Parameters:
@@ -134,6 +139,7 @@ extension LocalStore {
           try writer.set(.roots, key, value)
         }
       }
+      try Self.countRootChange(in: writer)
       return old
     }
   }
@@ -143,8 +149,32 @@ extension LocalStore {
   /// - Returns: Whether there was one.
   public func removeRoot(_ name: PathComponent) throws(ServiceError) -> Bool {
     try core.index.write { (writer) throws(ServiceError) in
-      try name.bytes.span.bytes.withUnsafeBytes { (key) throws(ServiceError) in
+      let wasThere = try name.bytes.span.bytes.withUnsafeBytes { (key) throws(ServiceError) in
         try writer.remove(.roots, key)
+      }
+      if wasThere { try Self.countRootChange(in: writer) }
+      return wasThere
+    }
+  }
+
+  private static let versionKey = [UInt8]("roots-version".utf8)
+
+  private static func rootsVersion(
+    in reader: borrowing IndexReader
+  ) throws(ServiceError) -> UInt64 {
+    try versionKey.span.bytes.withUnsafeBytes { (key) throws(ServiceError) in
+      try reader.withValue(.facts, key) { (value) throws(ServiceError) in
+        guard let value, value.count == 8 else { return 0 }
+        return UInt64(littleEndian: value.loadUnaligned(as: UInt64.self))
+      }
+    }
+  }
+
+  private static func countRootChange(in writer: borrowing IndexWriter) throws(ServiceError) {
+    let version = try rootsVersion(in: writer.reader) &+ 1
+    try versionKey.span.bytes.withUnsafeBytes { (key) throws(ServiceError) in
+      try withUnsafeBytes(of: version.littleEndian) { (value) throws(ServiceError) in
+        try writer.set(.facts, key, value)
       }
     }
   }

@@ -159,7 +159,12 @@ final class StoreCore: Sendable {
     _ file: borrowing OwnedDescriptor,
     _ digest: B3Digest
   ) throws(ServiceError) {
-    let found = try hashFile(file, path: blobPath(digest)).digest
+    let found: B3Digest
+    do throws(Errno) {
+      found = B3Digest(try BLAKE3.hashFile(file).digest)
+    } catch {
+      throw ServiceError.system(error, "read \(blobPath(digest))")
+    }
     if found != digest {
       throw ServiceError(
         .corrupt,

@@ -11,6 +11,8 @@ enum IndexTable: Int, CaseIterable {
   /// Length (8 bytes, big-endian) of every blob that has a file of its own, to nothing. Lets an import
   /// tell without reading that a large file cannot be known yet.
   case largeSizes
+  /// Facts about the store, each under a word.
+  case facts
 
   /// The table's name on disk.
   var name: String {
@@ -20,6 +22,7 @@ enum IndexTable: Int, CaseIterable {
     case .roots: "roots"
     case .pathInfos: "pathinfos"
     case .largeSizes: "large-sizes"
+    case .facts: "facts"
     }
   }
 }
