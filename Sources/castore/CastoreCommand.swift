@@ -16,15 +16,15 @@ struct CastoreCommand: AsyncParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [
-      ImportCommand.self,
-      ExportCommand.self,
+      // ImportCommand.self,
+      // ExportCommand.self,
       ListCommand.self,
       CatCommand.self,
       TreeCommand.self,
       RootsCommand.self,
       MountCommand.self,
-      VerifyCommand.self,
-      StatsCommand.self,
+      // VerifyCommand.self,
+      // StatsCommand.self,
     ]
   )
 }
