@@ -16,8 +16,8 @@ struct CastoreCommand: AsyncParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [
-      // ImportCommand.self,
-      // ExportCommand.self,
+      ImportCommand.self,
+      ExportCommand.self,
       ListCommand.self,
       CatCommand.self,
       TreeCommand.self,
