@@ -67,7 +67,7 @@ let package = Package(
     // Shared by test targets: conformance suites and fixtures.
     .target(
       name: "CastoreTestSupport",
-      dependencies: ["BLAKE3", "Castore"],
+      dependencies: ["BLAKE3", "Castore", "Platform"],
       path: "Tests/CastoreTestSupport"
     ),
     .testTarget(name: "PlatformTests", dependencies: ["CLinux", "Platform"]),
@@ -97,8 +97,8 @@ let package = Package(
     .testTarget(
       name: "CastoreFileSystemTests",
       dependencies: [
-        "Castore", "CastoreFileSystem", "CastoreStorage", "CastoreTestSupport", "FUSE", "FileTree",
-        "Platform",
+        "CLinux", "Castore", "CastoreFileSystem", "CastoreStorage", "CastoreTestSupport", "FUSE",
+        "FileTree", "Platform", logging,
       ]
     ),
   ]

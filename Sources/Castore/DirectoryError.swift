@@ -55,7 +55,7 @@ public struct WireError: Error, Hashable, Sendable {
   /// Where, in bytes from the start of the message.
   public var offset: Int
 
-  init(_ reason: Reason, at offset: Int) {
+  package init(_ reason: Reason, at offset: Int) {
     self.reason = reason
     self.offset = offset
   }

@@ -19,7 +19,7 @@ extension CastoreFileSystem {
       name.withUnsafeBytes({ $0.elementsEqual(attribute.utf8) })
     else { return reply.fail(Errno(ENODATA)) }
     let bytes = [UInt8](value.utf8)
-    bytes.withUnsafeBytes { reply.answer($0) }
+    reply.answer(bytes.span.bytes)
   }
 
   /// The one name, or none for links and the root.
@@ -34,7 +34,7 @@ extension CastoreFileSystem {
     }
     var names: [UInt8] = []
     if let (attribute, _) = digestAttribute(node, namespace) { names = attribute.utf8 + [0] }
-    names.withUnsafeBytes { reply.answer($0) }
+    reply.answer(names.span.bytes)
   }
 
   private func digestAttribute(

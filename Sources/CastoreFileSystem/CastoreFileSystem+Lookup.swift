@@ -44,10 +44,11 @@ extension CastoreFileSystem {
     _ directory: LoadedDirectory,
     _ parent: NodeID
   ) where Reply.Kind == ReplyKind.Entry {
-    guard let position = directory.index.index(ofName: name) else {
+    let index = directory.index
+    guard let position = index.index(ofName: name) else {
       return reply.answerMissing(for: .infinite)
     }
-    let view = directory.index.entry(at: position)
+    let view = index.entry(at: position)
     let child = Child(view)
     do throws(Errno) {
       reply.answer(

@@ -1,13 +1,14 @@
 internal import Castore
 public import FUSE
 internal import Glibc
+internal import Logging
 internal import Platform
 
 extension CastoreFileSystem {
   /// Reads a file: from this machine on the calling thread, otherwise from a task.
   public func read(
     _ node: NodeID,
-    handle: FileHandle,
+    handle: OpenHandle,
     offset: UInt64,
     caller: Caller,
     reply: consuming DataReply
@@ -23,7 +24,7 @@ extension CastoreFileSystem {
     let count = Int(min(UInt64(reply.count), record.size - offset))
     let digest = record.digest
     do throws(ServiceError) {
-      if let localBlobs, try localBlobs.isComplete || localBlobs.holdsLocal(digest) {
+      if let localBlobs, try isAtHand(digest, localBlobs) {
         return reply.answer(count: count) { buffer in
           readLocal(localBlobs, digest, offset, buffer)
         }
@@ -39,6 +40,14 @@ extension CastoreFileSystem {
         reply.fail(failure(error, "reading blob \(digest)"))
       }
     }
+  }
+
+  private func isAtHand(
+    _ digest: B3Digest,
+    _ blobs: any LocalBlobAccess
+  ) throws(ServiceError) -> Bool {
+    if blobs.isComplete { return true }
+    return try blobs.holdsLocal(digest)
   }
 
   /// - Returns: How many bytes were read; less than asked for makes the whole request fail.

@@ -82,15 +82,11 @@ extension CastoreFileSystem: FileSystem {
 
   /// Answers from memory alone.
   public func readlink(_ node: NodeID, caller: Caller, reply: consuming LinkReply) {
-    withUnsafeTemporaryAllocation(
-      byteCount: SymlinkTarget.maximumByteCount + 1, alignment: 8
-    ) { buffer in
-      if let count = nodes.copyTarget(node.rawValue, into: buffer) {
-        reply.answer(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
-      } else {
-        reply.fail(Errno(EINVAL))
-      }
+    let target = [UInt8](unsafeUninitializedCapacity: SymlinkTarget.maximumByteCount) {
+      $1 = nodes.copyTarget(node.rawValue, into: UnsafeMutableRawBufferPointer($0)) ?? 0
     }
+    if target.isEmpty { return reply.fail(Errno(EINVAL)) }
+    reply.answer(target.span.bytes)
   }
 
   /// Shows no sizes: what a store holds has nothing to do with what a mount shows.

@@ -206,7 +206,7 @@ public enum Fixtures {
       fixture: [
         "index.html": .file(
           digest: B3Digest(hex: "293c5a67b2722328177aedb6ad541c8dd7d02e45317a0e1a17147ef535694283"),
-          size: 0,
+          size: 53,
           isExecutable: false
         ),
         "dot": .symlink(target: "."),
@@ -224,7 +224,7 @@ public enum Fixtures {
   /// All of them.
   public static let directories = [
     directoryA, withKeep, complicated, complicatedSnix, directoryB, directoryC, directoryD,
-    directoryDSnix,
+    directoryDSnix, withSymlinks,
   ]
 
   private static func complicated(_ rule: DirectorySizeRule) -> Directory {
