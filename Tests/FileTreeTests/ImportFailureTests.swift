@@ -163,7 +163,7 @@ struct ImportFailureTests {
         "perl", "-MPOSIX", "-e",
         """
         chdir $ARGV[0]; mkdir "t", 0755; chdir "t";
-        for (1..4000) { mkdir "d", 0755; open F, ">f"; close F; chdir "d"; }
+        for (1..2000) { mkdir "d", 0755; open F, ">f"; close F; chdir "d"; }
         POSIX::mkfifo("pipe", 0600);
         """, shop.folder.path,
       ]
