@@ -64,6 +64,13 @@ let package = Package(
       ]
     ),
 
+    // Measures; not shipped.
+    .executableTarget(
+      name: "castore-bench",
+      dependencies: [argumentParser],
+      path: "Benchmarks/castore-bench"
+    ),
+
     // Shared by test targets: conformance suites and fixtures.
     .target(
       name: "CastoreTestSupport",
