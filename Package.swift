@@ -61,6 +61,13 @@ let package = Package(
       ]
     ),
 
+    // Prints BLAKE3's speed as ratios to b3sum.
+    .executableTarget(
+      name: "b3bench",
+      dependencies: ["BLAKE3", "Platform"],
+      path: "Benchmarks/b3bench"
+    ),
+
     // Shared by test targets: conformance suites and fixtures.
     .target(
       name: "CastoreTestSupport",
