@@ -64,11 +64,16 @@ let package = Package(
       ]
     ),
 
-    // Measures; not shipped.
+    // These measure; they are not shipped.
     .executableTarget(
       name: "castore-bench",
       dependencies: [argumentParser],
       path: "Benchmarks/castore-bench"
+    ),
+    .executableTarget(
+      name: "b3bench",
+      dependencies: ["BLAKE3", "Platform"],
+      path: "Benchmarks/b3bench"
     ),
 
     // Shared by test targets: conformance suites and fixtures.
