@@ -86,14 +86,24 @@ let package = Package(
     .testTarget(name: "BLAKE3Tests", dependencies: ["BLAKE3", "CBLAKE3", "Platform"]),
     .testTarget(name: "FUSETests", dependencies: ["CLinux", "FUSE", "Platform"]),
     .testTarget(name: "CastoreTests", dependencies: ["BLAKE3", "Castore", "CastoreTestSupport"]),
+    // A process that the storage tests kill, starve and run as another user.
+    .executableTarget(
+      name: "store-torture",
+      dependencies: ["Castore", "CastoreStorage", "FileTree"],
+      path: "Tests/Helpers/store-torture"
+    ),
     .testTarget(
       name: "CastoreStorageTests",
-      dependencies: ["BLAKE3", "Castore", "CastoreStorage", "CastoreTestSupport", "Platform"]
+      dependencies: [
+        "BLAKE3", "Castore", "CastoreStorage", "CastoreTestSupport", "FileTree", "Platform",
+        "store-torture",
+      ]
     ),
     .testTarget(
       name: "FileTreeTests",
       dependencies: [
         "Castore", "CastoreStorage", "CastoreTestSupport", "FileTree", "Platform",
+        "store-torture",
       ]
     ),
     .testTarget(
