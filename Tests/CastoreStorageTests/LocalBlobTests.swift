@@ -86,7 +86,7 @@ struct LocalBlobTests {
 
   @Test("damage on the disk is an error, never wrong bytes past the recorded length")
   func damage() throws {
-    let digest = try store.put(noise(100_000, seed: 4))
+    let digest = try store.put(noise(99_999, seed: 4) + [7])
     let path = store.core.blobPath(digest)
     chmod(path, 0o644)
     truncate(path, 99_999)
@@ -94,7 +94,7 @@ struct LocalBlobTests {
     #expect(serviceError { _ = try store.openLocalFile(digest) }?.code == .corrupt)
     truncate(path, 100_000)
     // The same length, but the last byte is another: only reading all of it tells.
-    #expect(try store.read(digest, at: 99_999, count: 1) == [0])
+    #expect(try store.read(digest, at: 99_999, count: 5) == [0])
     #expect(try store.problems().count == 1)
     let careful = try LocalStore(path: store.path, verifyReads: true)
     #expect(serviceError { _ = try careful.read(digest, count: 1) }?.code == .corrupt)
@@ -116,7 +116,7 @@ struct LocalBlobTests {
       }
     }
     #expect(serviceError { _ = try store.read(digest, count: 1) }?.code == .corrupt)
-    #expect(try store.problems().isEmpty == false || record.isEmpty)
+    #expect(try store.problems().count >= 2)
   }
 
   @Test("inline bytes that do not match are found when reads are verified")

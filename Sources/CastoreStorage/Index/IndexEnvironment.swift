@@ -96,9 +96,18 @@ final class IndexEnvironment: @unchecked Sendable {
       mdb_txn_abort(transaction)
       throw error
     }
-    let committed = mdb_txn_commit(transaction)
+    var committed = mdb_txn_commit(transaction)
+    // LMDB reports a write that was cut short as EIO, whatever cut it.
+    if committed == EIO && isDiskFull { committed = ENOSPC }
     if committed != MDB_SUCCESS { throw ServiceError.index(committed, "write", path) }
     return result
+  }
+
+  private var isDiskFull: Bool {
+    var status = statvfs()
+    guard fstatvfs(folder.number, &status) == 0 else { return false }
+    let blocksInAMebibyte = (1 << 20) / max(1, UInt64(status.f_frsize))
+    return UInt64(status.f_bavail) < blocksInAMebibyte
   }
 
   func handle(_ table: IndexTable) -> MDB_dbi {
