@@ -20,15 +20,25 @@ final class DetachedRegistry: Sendable {
       state.early.remove(at: index)
       return true
     }
-    if interrupted { reply.interrupt(with: EINTR) }
+    if interrupted && Signals.areDeadly(to: reply.callerThread) { reply.interrupt(with: EINTR) }
   }
 
   func remove(_ reply: DetachedState) {
     _ = state.withLock { $0.open.removeValue(forKey: ObjectIdentifier(reply)) }
   }
 
+  enum Interruption {
+    /// Done, or remembered for a request that is not detached (yet).
+    case taken
+    /// The caller goes on after its signal, and so does the request.
+    case survives
+  }
+
   /// Interrupts a request, at once or as soon as it is detached.
-  func interrupt(_ unique: UInt64) {
+  ///
+  /// Only for a caller that dies of its signal or was asked to end: others would see errors that files never give. A
+  /// handled signal during a page fault would even turn into SIGBUS.
+  func interrupt(_ unique: UInt64) -> Interruption {
     let victim = state.withLock { state in
       if let victim = state.open.values.first(where: { $0.unique == unique }) {
         return victim as DetachedState?
@@ -38,7 +48,10 @@ final class DetachedRegistry: Sendable {
       state.early.append(unique)
       return nil
     }
-    victim?.interrupt(with: EINTR)
+    guard let victim else { return .taken }
+    guard Signals.areDeadly(to: victim.callerThread) else { return .survives }
+    victim.interrupt(with: EINTR)
+    return .taken
   }
 
   var count: Int { state.withLock { $0.open.count } }

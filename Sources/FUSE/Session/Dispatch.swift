@@ -14,6 +14,7 @@ extension Worker {
       var reader = try MessageReader(message)
       header = reader.header
       opcode = Opcode(rawValue: header.opcode)
+      callerThread = header.thread
       counters.count(opcode == nil ? 0 : header.opcode)
       switch opcode {
       case .forget, .batchForget, .interrupt, .notifyReply:
@@ -70,7 +71,14 @@ extension Worker {
         remaining -= 1
       }
     case .interrupt:
-      session.detached.interrupt(try reader.take(InterruptIn.self).unique)
+      let victim = try reader.take(InterruptIn.self).unique
+      guard session.detached.interrupt(victim) == .survives else { return }
+      // The kernel tells us of a signal once. EAGAIN makes it tell us again while the request
+      // waits, so that a later, deadly one is seen; not at once, or this would spin.
+      EmptyReply(worker: self, unique: reader.header.unique, limit: 0).detach { reply in
+        try? await Task.sleep(for: .milliseconds(50))
+        reply.fail(Errno(EAGAIN))
+      }
     default:
       break
     }
