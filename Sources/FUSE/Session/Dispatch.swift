@@ -72,9 +72,10 @@ extension Worker {
       }
     case .interrupt:
       let victim = try reader.take(InterruptIn.self).unique
-      guard session.detached.interrupt(victim) == .survives else { return }
-      // The kernel tells us of a signal once. EAGAIN makes it tell us again while the request
-      // waits, so that a later, deadly one is seen; not at once, or this would spin.
+      guard !session.detached.interrupt(victim) else { return }
+      // The kernel tells us of signals once. EAGAIN makes it tell us again while the request waits:
+      // a deadly one may follow, or another thread may be about to detach the reply. Not at once, or
+      // this would spin.
       EmptyReply(worker: self, unique: reader.header.unique, limit: 0).detach { reply in
         try? await Task.sleep(for: .milliseconds(50))
         reply.fail(Errno(EAGAIN))
