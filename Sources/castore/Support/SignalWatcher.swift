@@ -42,12 +42,15 @@ enum SignalWatcher {
     var thread = pthread_t()
     // The thread never ends, and keeps the reference that it is given.
     let code = pthread_create(
-      &thread, nil,
+      &thread,
+      nil,
       { argument in
         guard let argument else { return nil }
         Unmanaged<Reader>.fromOpaque(argument).takeUnretainedValue().run()
         return nil
-      }, reader.toOpaque())
+      },
+      reader.toOpaque()
+    )
     guard code == 0 else {
       throw CommandError("cannot start a thread: \(String(cString: strerror(code)))")
     }
