@@ -64,6 +64,18 @@ let package = Package(
       ]
     ),
 
+    // These measure; they are not shipped.
+    .executableTarget(
+      name: "castore-bench",
+      dependencies: [argumentParser],
+      path: "Benchmarks/castore-bench"
+    ),
+    .executableTarget(
+      name: "b3bench",
+      dependencies: ["BLAKE3", "Platform"],
+      path: "Benchmarks/b3bench"
+    ),
+
     // Shared by test targets: conformance suites and fixtures.
     .target(
       name: "CastoreTestSupport",
