@@ -45,7 +45,7 @@ final class BlockingPool: Sendable {
     state.notifyAll()
     if !needsThread { return }
     do throws(Errno) {
-      _ = try JoinableThread { self.work() }
+      _ = try NativeThread(name: "store-blocking") { self.work() }
     } catch {
       // Without any thread the job would wait for ever: do it here.
       let orphan = state.withLock { state -> (@Sendable () -> Void)? in

@@ -128,18 +128,12 @@ public final class TreeImporter: Sendable {
     } catch {
       throw ServiceError.system(error, "look at \(escaped(path))")
     }
-    let crew = Monitor(0)
+    let crew = ThreadCrew()
     let count = max(1, options.workers)
     for started in 0..<count {
       do throws(Errno) {
-        crew.withLock { $0 += 1 }
-        _ = try JoinableThread { [self] in
-          work()
-          crew.withLock { $0 -= 1 }
-          crew.notifyAll()
-        }
+        try crew.start(name: "import") { [self] in work() }
       } catch {
-        crew.withLock { $0 -= 1 }
         // Fewer threads do, too.
         if started == 0 { throw ServiceError.system(error, "start a thread") }
         break
@@ -152,7 +146,7 @@ public final class TreeImporter: Sendable {
       fail(error)
     }
     queue.end()
-    crew.withLock(waitingWhile: { $0 > 0 }) { _ in }
+    crew.joinAll()
     for job in queue.removeAll() { job.folder.dismantle() }
     walk.unwind()
     try queue.throwFailure()

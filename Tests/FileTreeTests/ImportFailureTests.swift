@@ -121,12 +121,10 @@ struct ImportFailureTests {
     let path = "\(tree)/log"
     try Data(count: 4 << 20).write(to: URL(fileURLWithPath: path))
     let isDone = Guarded(false)
-    let ended = Monitor(false)
-    let thread = try JoinableThread {
+    let thread = try NativeThread(name: "grower") {
       let file = open(path, O_WRONLY | O_APPEND)
       while !isDone.withLock({ $0 }) { _ = write(file, "x", 1) }
       close(file)
-      ended.withLock { $0 = true }
     }
     var refused = 0
     for _ in 0..<20 where refused == 0 {

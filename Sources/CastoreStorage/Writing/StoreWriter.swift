@@ -13,6 +13,7 @@ public final class StoreWriter: TreeSink {
   let core: StoreCore
   let folder: TemporaryFolder
   let state = Monitor(WriterState())
+  private let crew = ThreadCrew()
   private let lookups = Atomic<Int>(0)
   /// Each lookup may map 64 KiB of the index.
   private static let lookupsBetweenReleases = 256
@@ -23,9 +24,8 @@ public final class StoreWriter: TreeSink {
     let committer = BatchCommitter(core: core, folder: folder)
     let state = state
     do throws(Errno) {
-      _ = try JoinableThread { Self.commitBatches(of: state, with: committer) }
+      try crew.start(name: "store-commit") { Self.commitBatches(of: state, with: committer) }
     } catch {
-      state.withLock { $0.hasCommitterEnded = true }
       throw ServiceError.system(error, "start a thread for writing to \(core.path)")
     }
   }
@@ -33,8 +33,8 @@ public final class StoreWriter: TreeSink {
   deinit {
     state.withLock { $0.isClosing = true }
     state.notifyAll()
-    // A commit under way uses the temporary folder.
-    state.withLock(waitingWhile: { !$0.hasCommitterEnded }) { _ in }
+    // A commit under way uses the temporary folder; joined, it also holds nothing of the store any more.
+    crew.joinAll()
   }
 
   /// The longest blob that is put from memory: the workers of an import, one for each core, hold one
@@ -177,7 +177,5 @@ public final class StoreWriter: TreeSink {
       }
       state.notifyAll()
     }
-    state.withLock { $0.hasCommitterEnded = true }
-    state.notifyAll()
   }
 }

@@ -24,7 +24,6 @@ struct WriterState {
   /// The first thing that went wrong. Nothing is accepted or committed after it.
   private(set) var failure: ServiceError?
   var isClosing = false
-  var hasCommitterEnded = false
 
   // MARK: For those who feed
 
