@@ -19,6 +19,13 @@ let argumentParser = Target.Dependency.product(
   package: "swift-argument-parser"
 )
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let grpcCore = Target.Dependency.product(name: "GRPCCore", package: "grpc-swift-2")
+let grpcTransport = Target.Dependency.product(
+  name: "GRPCNIOTransportHTTP2Posix",
+  package: "grpc-swift-nio-transport"
+)
+let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
+let toml = Target.Dependency.product(name: "TOMLKit", package: "TOMLKit")
 
 let package = Package(
   name: "swift-castore",
@@ -33,6 +40,10 @@ let package = Package(
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-protobuf", exact: "1.39.0", traits: []),
+    .package(url: "https://github.com/grpc/grpc-swift-2", exact: "2.4.3"),
+    .package(url: "https://github.com/grpc/grpc-swift-nio-transport", exact: "2.9.2"),
+    .package(url: "https://github.com/LebJe/TOMLKit", exact: "0.6.0"),
   ],
   targets: [
     // C: kernels, kernel interfaces the importer cannot see, and libraries of the system.
@@ -52,6 +63,19 @@ let package = Package(
     .target(
       name: "CastoreFileSystem",
       dependencies: ["BLAKE3", "Castore", "FUSE", "Platform", logging]
+    ),
+
+    // Stores made of stores, and their addresses: no network.
+    .target(name: "CastoreComposition", dependencies: ["BLAKE3", "Castore", "Platform", toml]),
+
+    // The network. Nothing else depends on gRPC.
+    .target(name: "CastoreProtos", dependencies: [protobuf]),
+    .target(
+      name: "CastoreRPC",
+      dependencies: [
+        "BLAKE3", "Castore", "CastoreComposition", "CastoreProtos", "CLinux", "Platform",
+        grpcCore, grpcTransport, logging, protobuf,
+      ]
     ),
     .executableTarget(
       name: "castore",
@@ -74,6 +98,17 @@ let package = Package(
     .testTarget(
       name: "CastoreStorageTests",
       dependencies: ["BLAKE3", "Castore", "CastoreStorage", "CastoreTestSupport", "Platform"]
+    ),
+    .testTarget(
+      name: "CastoreCompositionTests",
+      dependencies: ["Castore", "CastoreComposition", "CastoreTestSupport", "Platform"]
+    ),
+    .testTarget(
+      name: "CastoreRPCTests",
+      dependencies: [
+        "Castore", "CastoreComposition", "CastoreRPC", "CastoreTestSupport", "CLinux", "Platform",
+        grpcCore, grpcTransport,
+      ]
     ),
     .testTarget(
       name: "FileTreeTests",
