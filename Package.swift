@@ -58,7 +58,10 @@ let package = Package(
     .target(name: "Castore", dependencies: ["BLAKE3", "Platform"]),
 
     // The store, trees on disk, and the file system over both.
-    .target(name: "CastoreStorage", dependencies: ["BLAKE3", "Castore", "CLMDB", "Platform"]),
+    .target(
+      name: "CastoreStorage",
+      dependencies: ["BLAKE3", "Castore", "CLinux", "CLMDB", "Platform"]
+    ),
     .target(name: "FileTree", dependencies: ["BLAKE3", "Castore", "CLinux", "Platform"]),
     .target(
       name: "CastoreFileSystem",
@@ -119,8 +122,8 @@ let package = Package(
     .testTarget(
       name: "CastoreFileSystemTests",
       dependencies: [
-        "Castore", "CastoreFileSystem", "CastoreStorage", "CastoreTestSupport", "FUSE", "FileTree",
-        "Platform",
+        "CLinux", "Castore", "CastoreFileSystem", "CastoreStorage", "CastoreTestSupport", "FUSE",
+        "FileTree", "Platform", logging,
       ]
     ),
   ]

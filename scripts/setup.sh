@@ -4,7 +4,7 @@ set -euo pipefail
 
 packages=(
   liblmdb-dev pkg-config          # building
-  fuse3 attr rsync                # mounting, and looking at mounts from outside
+  fuse3 attr                      # mounting, and looking at mounts from outside
   b3sum nix-bin                   # judges in tests
   squashfs-tools squashfuse bindfs # peers in tests and benchmarks
 )

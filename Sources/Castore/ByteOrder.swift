@@ -20,6 +20,17 @@ enum ByteOrder {
   }
 }
 
+extension RawSpan {
+  // Compares as `memcmp` does, the shorter first.
+  @inline(__always)
+  func order(to other: RawSpan) -> ByteOrder {
+    withUnsafeBytes { left in other.withUnsafeBytes { ByteOrder(left, $0) } }
+  }
+
+  @inline(__always)
+  var array: [UInt8] { withUnsafeBytes { [UInt8]($0) } }
+}
+
 extension Array where Element == UInt8 {
   // Compares as `memcmp` does, the shorter first.
   func precedes(_ other: [UInt8]) -> Bool {

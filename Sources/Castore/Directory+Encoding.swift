@@ -25,30 +25,24 @@ extension Directory {
 
   /// Reads a directory, and refuses bytes that are not the canonical encoding of a valid one.
   ///
-  /// - Complexity: O(n); two allocations, and one for each name and link target.
-  public init(canonicalEncoding bytes: UnsafeRawBufferPointer) throws(DirectoryError) {
+  /// - Complexity: O(n); a few allocations, and one for each name and link target.
+  public init(canonicalEncoding bytes: RawSpan) throws(DirectoryError) {
     let layout = try DirectoryLayout(reading: bytes)
     var entries: [NamedNode] = []
     entries.reserveCapacity(layout.offsets.count)
     for offset in layout.offsets {
-      var cursor = WireCursor(bytes.bytes, Int(offset)..<bytes.count)
-      let entry: WireEntry
-      do throws(WireError) { entry = try WireEntry(&cursor) } catch { throw .malformed(error) }
-      let name = PathComponent(checked: bytes.rebased(entry.name))
-      entries.append(NamedNode(name: name, node: entry.node(in: bytes)))
+      entries.append(DirectoryEntryView(bytes.extracting(droppingFirst: Int(offset))).namedNode)
     }
     self.init(checkedEntries: entries, specifiedSize: layout.specifiedSize)
   }
 
   /// Reads a directory, and refuses bytes that are not the canonical encoding of a valid one.
-  public init(canonicalEncoding bytes: [UInt8]) throws(DirectoryError) {
-    try self.init(canonicalEncoding: bytes.span.bytes)
+  public init(canonicalEncoding bytes: UnsafeRawBufferPointer) throws(DirectoryError) {
+    try self.init(canonicalEncoding: bytes.bytes)
   }
 
   /// Reads a directory, and refuses bytes that are not the canonical encoding of a valid one.
-  public init(canonicalEncoding bytes: RawSpan) throws(DirectoryError) {
-    self = try bytes.withUnsafeBytes { (bytes) throws(DirectoryError) in
-      try Directory(canonicalEncoding: bytes)
-    }
+  public init(canonicalEncoding bytes: [UInt8]) throws(DirectoryError) {
+    try self.init(canonicalEncoding: bytes.span.bytes)
   }
 }

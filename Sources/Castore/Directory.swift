@@ -63,19 +63,16 @@ public struct Directory: Hashable, Sendable {
   /// By `.snix` the size of an absurd directory may exceed 64 bits; it is then the greatest number.
   /// - Complexity: O(1).
   public func size(rule: DirectorySizeRule = .specified) -> UInt64 {
-    exactSize(rule: rule) ?? .max
+    sizes.exact(rule) ?? .max
   }
 
   /// Says whether a parent may state this size for the directory: what either rule gives.
   public func accepts(statedSize: UInt64) -> Bool {
-    DirectorySizeRule.allCases.contains { exactSize(rule: $0) == statedSize }
+    sizes.accept(statedSize)
   }
 
-  private func exactSize(rule: DirectorySizeRule) -> UInt64? {
-    // `specifiedSize` counts every entry once already.
-    let more = UInt64(entries.count) * (rule.entryWeight - 1)
-    let (size, overflow) = specifiedSize.addingReportingOverflow(more)
-    return overflow ? nil : size
+  var sizes: DirectorySizes {
+    DirectorySizes(specified: specifiedSize, entryCount: entries.count)
   }
 
   private static func size(

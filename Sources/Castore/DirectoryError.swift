@@ -55,7 +55,7 @@ public struct WireError: Error, Hashable, Sendable {
   /// Where, in bytes from the start of the message.
   public var offset: Int
 
-  init(_ reason: Reason, at offset: Int) {
+  package init(_ reason: Reason, at offset: Int) {
     self.reason = reason
     self.offset = offset
   }
@@ -100,7 +100,8 @@ extension WireError: CustomStringConvertible {
       case .unknownField(let number): "unknown field \(number)"
       case .fieldOutOfOrder(let number): "field \(number) is out of order"
       case .repeatedField(let number): "field \(number) is repeated"
-      case .explicitDefault(let number): "field \(number) is written though it has its default value"
+      case .explicitDefault(let number):
+        "field \(number) holds its default value"
       case .invalidBool: "a truth value is neither 0 nor 1"
       case .messageTooLarge: "the message is 4 GiB or larger"
       }

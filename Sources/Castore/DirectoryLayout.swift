@@ -10,40 +10,40 @@ struct DirectoryLayout {
   ///
   /// - Complexity: O(n) in bytes and entries; one array of four bytes an entry is allocated, two
   ///   where the directory holds entries of several kinds.
-  init(reading bytes: UnsafeRawBufferPointer) throws(DirectoryError) {
-    guard bytes.count <= Int(UInt32.max) else {
+  init(reading bytes: RawSpan) throws(DirectoryError) {
+    guard bytes.byteCount <= Int(UInt32.max) else {
       throw .malformed(WireError(.messageTooLarge, at: 0))
     }
     offsets = []
     specifiedSize = 0
     // An entry with a name of one byte, a digest and no size takes 39 bytes; links may take less.
-    offsets.reserveCapacity(bytes.count / 48)
+    offsets.reserveCapacity(bytes.byteCount / 48)
     // Where the files and where the links begin in `offsets`.
     var bounds = (files: 0, symlinks: 0)
-    var cursor = WireCursor(bytes.bytes)
+    var cursor = WireCursor(bytes)
     var previous: WireEntry?
     while !cursor.isAtEnd {
       let entry: WireEntry
       do throws(WireError) { entry = try WireEntry(&cursor) } catch { throw .malformed(error) }
-      let name = bytes.rebased(entry.name)
+      let name = bytes.extracting(entry.name)
       if let previous {
         if entry.kind.rawValue < previous.kind.rawValue {
           let field = UInt64(entry.kind.rawValue)
           throw .malformed(WireError(.fieldOutOfOrder(field), at: entry.start))
         }
         if entry.kind == previous.kind {
-          switch ByteOrder(bytes.rebased(previous.name), name) {
+          switch bytes.extracting(previous.name).order(to: name) {
           case .ascending: break
-          case .same: throw .duplicateName([UInt8](name))
-          case .descending where !name.isEmpty: throw .wrongSorting([UInt8](name))
+          case .same: throw .duplicateName(name.array)
+          case .descending where !name.isEmpty: throw .wrongSorting(name.array)
           case .descending: break
           }
         }
       }
-      if let reason = PathComponent.flaw(in: name) {
-        throw .invalidName(PathComponentError(reason, name))
+      if let reason = name.withUnsafeBytes({ PathComponent.flaw(in: $0) }) {
+        throw .invalidName(PathComponentError(reason, name.array))
       }
-      if let flaw = entry.flaw(in: bytes) { throw .invalidNode(name: [UInt8](name), flaw) }
+      if let flaw = entry.flaw(in: bytes) { throw .invalidNode(name: name.array, flaw) }
       let added = entry.kind == .directory ? entry.size : 0
       let (partial, overflow) = added.addingReportingOverflow(1)
       let (total, overflowToo) = specifiedSize.addingReportingOverflow(partial)
@@ -70,25 +70,30 @@ struct DirectoryLayout {
   private mutating func merge(
     _ left: Range<Int>,
     _ right: Range<Int>,
-    in bytes: UnsafeRawBufferPointer
+    in bytes: RawSpan
   ) throws(DirectoryError) {
     if left.isEmpty || right.isEmpty { return }
     var merged: [UInt32] = []
     merged.reserveCapacity(offsets.count)
     var (first, second) = (left.lowerBound, right.lowerBound)
-    while first < left.upperBound && second < right.upperBound {
-      let name = Self.name(at: offsets[second], in: bytes)
-      switch ByteOrder(Self.name(at: offsets[first], in: bytes), name) {
-      case .ascending:
-        merged.append(offsets[first])
-        first += 1
-      case .descending:
-        merged.append(offsets[second])
-        second += 1
-      case .same:
-        throw .duplicateName([UInt8](name))
+    var duplicate: [UInt8]?
+    bytes.withUnsafeBytes { bytes in
+      while first < left.upperBound && second < right.upperBound && duplicate == nil {
+        let name = Self.name(at: offsets[second], in: bytes)
+        switch ByteOrder(Self.name(at: offsets[first], in: bytes), name) {
+        case .ascending:
+          merged.append(offsets[first])
+          first += 1
+        case .descending:
+          merged.append(offsets[second])
+          second += 1
+        case .same:
+          duplicate = [UInt8](name)
+        }
       }
     }
+    if let duplicate { throw .duplicateName(duplicate) }
+    // What lies behind `right` stays behind it.
     merged.append(contentsOf: offsets[first..<left.upperBound])
     merged.append(contentsOf: offsets[second...])
     offsets = merged
@@ -110,6 +115,6 @@ struct DirectoryLayout {
       place += 1
       length |= Int(bytes[place]) << 7
     }
-    return bytes.rebased((place + 1)..<(place + 1 + length))
+    return UnsafeRawBufferPointer(rebasing: bytes[(place + 1)..<(place + 1 + length)])
   }
 }

@@ -12,3 +12,24 @@ public enum DirectorySizeRule: String, Hashable, Sendable, CaseIterable {
   /// How often each entry counts.
   var entryWeight: UInt64 { self == .specified ? 1 : 2 }
 }
+
+/// The sizes that a parent may state for a directory.
+struct DirectorySizes {
+  /// The size by the rule `.specified`.
+  let specified: UInt64
+  /// How many entries there are.
+  let entryCount: Int
+
+  /// The size by a rule; `nil` where it does not fit 64 bits.
+  func exact(_ rule: DirectorySizeRule) -> UInt64? {
+    // `specified` counts every entry once already.
+    let more = UInt64(entryCount) * (rule.entryWeight - 1)
+    let (size, overflow) = specified.addingReportingOverflow(more)
+    return overflow ? nil : size
+  }
+
+  /// Whether one of the rules gives this size.
+  func accept(_ stated: UInt64) -> Bool {
+    DirectorySizeRule.allCases.contains { exact($0) == stated }
+  }
+}

@@ -97,7 +97,7 @@ public struct PathComponentError: Error, Hashable, Sendable {
   /// The offending bytes; at most the first 4,096.
   public var bytes: [UInt8]
 
-  init(_ reason: Reason, _ bytes: some Collection<UInt8>) {
+  package init(_ reason: Reason, _ bytes: some Collection<UInt8>) {
     self.reason = reason
     self.bytes = [UInt8](bytes.prefix(4096))
   }

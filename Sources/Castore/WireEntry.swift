@@ -68,33 +68,31 @@ struct WireEntry {
 
   /// What is wrong with the node's digest or target.
   @inline(__always)
-  func flaw(in bytes: UnsafeRawBufferPointer) -> NodeError? {
+  func flaw(in bytes: RawSpan) -> NodeError? {
     if kind != .symlink {
       return payload.count == B3Digest.byteCount ? nil : .invalidDigestLength(payload.count)
     }
-    let target = bytes.rebased(payload)
-    guard let reason = SymlinkTarget.flaw(in: target) else { return nil }
-    return .invalidSymlinkTarget(SymlinkTargetError(reason, target))
-  }
-
-  /// The node, which `flaw(in:)` found nothing wrong with.
-  func node(in bytes: UnsafeRawBufferPointer) -> Node {
-    switch kind {
-    case .directory: .directory(digest: digest(in: bytes), size: size)
-    case .file: .file(digest: digest(in: bytes), size: size, isExecutable: isExecutable)
-    case .symlink: .symlink(target: SymlinkTarget(checked: bytes.rebased(payload)))
+    return bytes.extracting(payload).withUnsafeBytes { target in
+      guard let reason = SymlinkTarget.flaw(in: target) else { return nil }
+      return .invalidSymlinkTarget(SymlinkTargetError(reason, target))
     }
   }
 
-  private func digest(in bytes: UnsafeRawBufferPointer) -> B3Digest {
-    bytes.loadUnaligned(fromByteOffset: payload.lowerBound, as: B3Digest.self)
+  /// The node, which `flaw(in:)` found nothing wrong with.
+  func node(in bytes: RawSpan) -> Node {
+    switch kind {
+    case .directory: .directory(digest: digest(in: bytes), size: size)
+    case .file: .file(digest: digest(in: bytes), size: size, isExecutable: isExecutable)
+    case .symlink:
+      .symlink(
+        target: bytes.extracting(payload).withUnsafeBytes { SymlinkTarget(checked: $0) }
+      )
+    }
   }
-}
 
-extension UnsafeRawBufferPointer {
-  // A part of the buffer, indexed from zero. Checks the bounds.
-  @inline(__always)
-  func rebased(_ range: Range<Int>) -> UnsafeRawBufferPointer {
-    UnsafeRawBufferPointer(rebasing: self[range])
+  /// The digest of a directory or file that `flaw(in:)` found nothing wrong with.
+  func digest(in bytes: RawSpan) -> B3Digest {
+    // Any 32 bytes are a digest; the load checks that they lie within the span.
+    bytes.unsafeLoadUnaligned(fromByteOffset: payload.lowerBound, as: B3Digest.self)
   }
 }

@@ -1,7 +1,7 @@
 internal import Castore
 
 /// What the node table holds of one node: a fixed 88 bytes, no references into the Swift heap.
-struct NodeRecord: BitwiseCopyable {
+struct NodeRecord: BitwiseCopyable, Sendable {
   /// What a node is. Raw values are not on any wire.
   enum Kind: UInt8 {
     case free
@@ -21,17 +21,21 @@ struct NodeRecord: BitwiseCopyable {
   var parent: UInt64
   /// Directories: which entry of the parent.
   var position: UInt64
-  /// Links: `size` bytes of `malloc`'s, owned by the record.
-  var target: UnsafeMutableRawPointer?
+  /// Links: the address of `size` bytes of `malloc`'s, owned by the record; 0 for others. A number,
+  /// because copies of the record leave the lock and must not follow it.
+  var targetAddress: UInt
   /// Rises each time the slot is taken again, so that no node id ever stands for two nodes.
   var generation: UInt32
   /// The next slot of the same hash bucket, or of the free list.
   var next: UInt32
   var kind: Kind
+
+  /// The target's bytes; only under the lock of the record's shard.
+  var target: UnsafeMutableRawPointer? { UnsafeMutableRawPointer(bitPattern: targetAddress) }
 }
 
 /// What a node is found by: equal keys, one node.
-struct NodeKey: BitwiseCopyable {
+struct NodeKey: BitwiseCopyable, Sendable {
   var digest: B3Digest
   var parent: UInt64
   var position: UInt64

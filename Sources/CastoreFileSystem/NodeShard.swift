@@ -50,7 +50,7 @@ struct NodeShard {
         lookups: lookups,
         parent: key.parent,
         position: key.position,
-        target: ownedTarget,
+        targetAddress: UInt(bitPattern: ownedTarget),
         generation: generation,
         next: buckets[bucket],
         kind: key.kind
@@ -80,7 +80,7 @@ struct NodeShard {
     let slot = UInt32(truncatingIfNeeded: id) >> NodeTable.shardBits
     unlink(slot, record)
     free(record.pointee.target)
-    record.pointee.target = nil
+    record.pointee.targetAddress = 0
     slab.giveBack(slot)
     if buckets.count > 64 && slab.live < buckets.count / 4 { resize(to: buckets.count / 2) }
   }

@@ -37,6 +37,15 @@ final class NodeTable: Sendable {
     }
   }
 
+  /// Counts one more lookup of a node that is known, and returns a copy of its record.
+  func retain(_ id: UInt64) -> NodeRecord? {
+    shards[Int(id & 7)].withLock {
+      guard let record = $0.record(id) else { return nil }
+      record.pointee.lookups += 1
+      return record.pointee
+    }
+  }
+
   /// A copy of a node's record; `nil` for an id that stands for nothing (any more).
   ///
   /// Its `target` must not be followed: use `copyTarget`.
