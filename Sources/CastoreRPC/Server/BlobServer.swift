@@ -1,4 +1,4 @@
-import Castore
+package import Castore
 import CastoreProtos
 package import GRPCCore
 import SwiftProtobuf
