@@ -91,7 +91,7 @@ let package = Package(
     // Shared by test targets: conformance suites and fixtures.
     .target(
       name: "CastoreTestSupport",
-      dependencies: ["BLAKE3", "Castore"],
+      dependencies: ["BLAKE3", "Castore", "Platform"],
       path: "Tests/CastoreTestSupport"
     ),
     .testTarget(name: "PlatformTests", dependencies: ["CLinux", "Platform"]),

@@ -18,7 +18,7 @@ extension CastoreFileSystem {
   /// Lists a directory, in bytewise order of the names.
   public func readdir(
     _ node: NodeID,
-    handle: FileHandle,
+    handle: OpenHandle,
     from cookie: UInt64,
     caller: Caller,
     reply: consuming DirectoryReply

@@ -8,7 +8,7 @@ extension CastoreFileSystem {
   /// Reads a file: from this machine on the calling thread, otherwise from a task.
   public func read(
     _ node: NodeID,
-    handle: FileHandle,
+    handle: OpenHandle,
     offset: UInt64,
     caller: Caller,
     reply: consuming DataReply

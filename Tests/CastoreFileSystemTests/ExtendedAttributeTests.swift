@@ -2,6 +2,7 @@ import CLinux
 import Castore
 import CastoreFileSystem
 import CastoreTestSupport
+import FUSE
 import Foundation
 import Testing
 
@@ -19,7 +20,7 @@ struct ExtendedAttributeTests {
     let prefix = namespace == .tvix ? "b3:" : "blake3-"
     let file = fixture.path + "/" + Names.blobA
     let directory = fixture.path + "/" + Names.withKeep
-    try await onThread {
+    try await onThread { () throws in
       let blob = "user.\(family).castore.blob.digest"
       #expect(try list(file) == [blob])
       #expect(try list(directory) == ["user.\(family).castore.directory.digest"])
@@ -38,7 +39,7 @@ struct ExtendedAttributeTests {
   func off() async throws {
     let fixture = try MountedFixture()
     try await fixture.populate()
-    try await onThread {
+    try await onThread { () throws in
       for _ in 0..<20 {
         #expect(throws: CallError(code: EOPNOTSUPP)) {
           try get(fixture.path + "/" + Names.blobA, "user.x", room: 10)

@@ -1,6 +1,7 @@
 import Castore
 import CastoreFileSystem
 import CastoreTestSupport
+import FUSE
 import Foundation
 import Testing
 
@@ -15,7 +16,7 @@ struct PlacesTests {
     try fixture.set("top", try await fixture.addDirectory([("a", shared), ("b", shared)]))
     let top = fixture.path + "/top"
     // A process of its own, whose working directory is one of the two places.
-    let output = try await onThread {
+    let output = try await onThread { () throws -> [String] in
       let process = Process()
       process.executableURL = URL(fileURLWithPath: "/bin/bash")
       process.arguments = [
@@ -85,7 +86,7 @@ struct PlacesTests {
     }
     try fixture.set("tree", try await fixture.addDirectory(directories))
     let path = fixture.path + "/tree"
-    let walk: @Sendable () throws -> Int = {
+    let walk: @Sendable () throws -> Int = { () throws in
       var count = 0
       for directory in try names(path) {
         for file in try names(path + "/" + directory) {
@@ -114,13 +115,13 @@ struct PlacesTests {
       files.append(("file-\(number)", try await fixture.addFile([UInt8]("\(number)".utf8))))
     }
     try fixture.set("tree", try await fixture.addDirectory(files))
-    try await onThread {
+    try await onThread { () throws in
       for name in try names(fixture.path + "/tree") {
         _ = try lstat(fixture.path + "/tree/" + name)
       }
     }
     #expect(fixture.fileSystem.nodeCount == 3001)
-    try await onThread {
+    try await onThread { () throws in
       let file = open("/proc/sys/vm/drop_caches", O_WRONLY)
       defer { close(file) }
       _ = write(file, "2\n", 2)

@@ -1,6 +1,7 @@
 import Castore
 import CastoreFileSystem
 import CastoreTestSupport
+import FUSE
 import Foundation
 import Testing
 
@@ -42,7 +43,7 @@ struct SeedSuiteTests {
     let fixture = try MountedFixture()
     try await fixture.populate()
     let blob = name == Names.blobA ? Fixtures.blobA : Fixtures.blobB
-    try await onThread {
+    try await onThread { () throws in
       let info = try lstat(fixture.path + "/" + name)
       #expect(info.st_mode == S_IFREG | 0o444)
       #expect(info.st_size == blob.bytes.count)
@@ -55,7 +56,7 @@ struct SeedSuiteTests {
     let fixture = try MountedFixture()
     try fixture.set(Names.symlink, .symlink(target: SymlinkTarget(Names.blobA)))
     let path = fixture.path + "/" + Names.symlink
-    try await onThread {
+    try await onThread { () throws in
       #expect(try FileManager.default.destinationOfSymbolicLink(atPath: path) == Names.blobA)
       #expect(try lstat(path).st_mode == S_IFLNK | 0o444)
       #expect(throws: CallError(code: ENOENT)) { try readFile(path) }
@@ -63,7 +64,7 @@ struct SeedSuiteTests {
     try await fixture.populate()
     // The missing name is remembered for as long as root names are.
     try await Task.sleep(for: .milliseconds(1100))
-    try await onThread {
+    try await onThread { () throws in
       #expect(try readFile(path) == Fixtures.blobA.bytes)
     }
   }
@@ -73,7 +74,7 @@ struct SeedSuiteTests {
     let fixture = try MountedFixture()
     try await fixture.populate()
     let complicated = fixture.path + "/" + Names.complicated
-    try await onThread {
+    try await onThread { () throws in
       #expect(try lstat(fixture.path + "/" + Names.withKeep).st_mode == S_IFDIR | 0o555)
       #expect(try readFile(fixture.path + "/" + Names.withKeep + "/.keep").isEmpty)
       #expect(try names(complicated) == [".keep", "aa", "keep"])
@@ -95,7 +96,7 @@ struct SeedSuiteTests {
       (Names.symlink, S_IFLNK | 0o444, Names.blobA.utf8.count),
       (Names.helloWorld, S_IFREG | 0o555, 12),
     ]
-    try await onThread {
+    try await onThread { () throws in
       for (name, mode, size) in expected {
         let info = try lstat(fixture.path + "/" + name)
         #expect(info.st_mode == mode)
@@ -117,7 +118,7 @@ struct SeedSuiteTests {
     let same = Fixtures.helloWorld
     try fixture.set(
       "plain", .file(digest: same.digest, size: UInt64(same.bytes.count), isExecutable: false))
-    try await onThread {
+    try await onThread { () throws in
       func inode(_ path: String) throws -> UInt { try lstat(fixture.path + "/" + path).st_ino }
       #expect(try inode(Names.withKeep) == inode(Names.complicated + "/keep"))
       #expect(try inode(Names.withKeep + "/.keep") == inode(Names.complicated + "/keep/.keep"))
@@ -151,7 +152,7 @@ struct SeedSuiteTests {
     let fixture = try MountedFixture()
     try await fixture.populate()
     let path = fixture.path
-    try await onThread {
+    try await onThread { () throws in
       let file = path + "/" + Names.blobA
       let directory = path + "/" + Names.withKeep
       #expect(open(path + "/new", O_CREAT | O_WRONLY, 0o644) == -1 && errno == EROFS)

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/xattr.h>
 
 // openat2(2): the variadic syscall(2) cannot be called from Swift.
 #define CLinux_RESOLVE_NO_MAGICLINKS 0x02

@@ -1,5 +1,6 @@
 import ArgumentParser
 import CastoreFileSystem
+import CastoreStorage
 import FUSE
 import Glibc
 import Logging

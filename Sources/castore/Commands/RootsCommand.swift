@@ -51,7 +51,7 @@ struct RootsCommand: AsyncParsableCommand {
 
     func run() async throws {
       let store = try store.open()
-      let name = try rootName(name)
+      let name = try parseRootName(name)
       try store.setRoot(name, to: try path.resolve(in: store), replace: replace)
     }
   }
@@ -69,7 +69,7 @@ struct RootsCommand: AsyncParsableCommand {
     func run() async throws {
       let store = try store.open()
       for text in names {
-        let name = try rootName(text)
+        let name = try parseRootName(text)
         guard try store.removeRoot(name) else {
           throw CommandError("there is no root named '\(name)' in \(store.path)")
         }
@@ -79,7 +79,7 @@ struct RootsCommand: AsyncParsableCommand {
 }
 
 /// A root's name as given on the command line.
-func rootName(_ text: String) throws -> PathComponent {
+func parseRootName(_ text: String) throws -> PathComponent {
   do {
     return try PathComponent(text)
   } catch {

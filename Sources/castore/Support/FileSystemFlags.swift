@@ -13,7 +13,7 @@ struct FileSystemFlags: ParsableArguments {
   var showXattr = false
 
   @Option(help: "Whose attribute names and digest text: tvix or snix.")
-  var xattrNamespace: FileSystemOptions.ExtendedAttributeNamespace = .tvix
+  var xattrNamespace = XattrNamespace.tvix
 
   @Option(help: "What all times are: 0 or 1 seconds after the epoch.")
   var mtime: UInt64 = 1
@@ -32,11 +32,22 @@ struct FileSystemFlags: ParsableArguments {
     }
     var options = FileSystemOptions()
     options.listsRoot = listRoot ?? listsRoot
-    options.extendedAttributes = showXattr ? xattrNamespace : nil
+    options.extendedAttributes = showXattr ? xattrNamespace.namespace : nil
     options.modificationTime = mtime
     options.owner = (user, group)
     return options
   }
 }
 
-extension FileSystemOptions.ExtendedAttributeNamespace: ExpressibleByArgument {}
+/// The families on the command line.
+enum XattrNamespace: String, ExpressibleByArgument, CaseIterable {
+  case tvix
+  case snix
+
+  var namespace: FileSystemOptions.ExtendedAttributeNamespace {
+    switch self {
+    case .tvix: .tvix
+    case .snix: .snix
+    }
+  }
+}

@@ -22,7 +22,7 @@ struct StoreOptions: ParsableArguments {
   }
 
   private func path() throws -> String {
-    let url = url ?? environment("CASTORE_STORE") ?? "local:\(try Self.defaultPath())"
+    let url = try url ?? environment("CASTORE_STORE") ?? "local:" + Self.defaultPath()
     guard url.hasPrefix("local:"), url.utf8.count > 6 else {
       throw ValidationError("--store: '\(url)' is not a store URL; expected local:PATH")
     }
