@@ -70,7 +70,9 @@ final class IndexEnvironment: @unchecked Sendable {
       nonisolated(unsafe) let idle = transaction
       shard.withLock { $0.transactions.append(idle) }
     }
-    return try body(IndexReader(transaction: transaction, environment: self))
+    // Named: passed as a temporary it aborts this toolchain's optimizer (GenericSpecializer).
+    let reader = IndexReader(transaction: transaction, environment: self)
+    return try body(reader)
   }
 
   /// Runs `body` in a write transaction and commits it durably, or not at all if `body` throws.
