@@ -20,10 +20,6 @@ actor GRPCBlobWriter: Castore.BlobWriter {
     self.family = family
   }
 
-  deinit {
-    upload?.cancel()
-  }
-
   func write(_ bytes: [UInt8]) async throws(ServiceError) {
     if let result {
       _ = try result.get()
@@ -101,24 +97,16 @@ actor GRPCBlobWriter: Castore.BlobWriter {
       // All of it is here still, so it can be sent any number of times.
       answer = try await peer.perform("writing blob \(digest)") {
         let upload = begin(in: try await family.family)
-        return try await withTaskCancellationHandler {
-          if !buffer.isEmpty { _ = await upload.pipe.send(buffer) }
-          upload.pipe.finish(.success(()))
-          return try await upload.answer
-        } onCancel: {
-          upload.cancel()
-        }
+        if !buffer.isEmpty { _ = await upload.pipe.send(buffer) }
+        upload.pipe.finish(.success(()))
+        return try await upload.answer
       }
     } else {
       if !buffer.isEmpty { try await send() }
       do {
         guard let upload else { throw CancellationError() }
         upload.pipe.finish(.success(()))
-        answer = try await withTaskCancellationHandler {
-          try await upload.answer
-        } onCancel: {
-          upload.cancel()
-        }
+        answer = try await upload.answer
       } catch {
         throw ServiceError(error, action: "writing blob \(digest)", peer: peer.name)
       }

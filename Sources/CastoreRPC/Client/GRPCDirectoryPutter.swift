@@ -24,10 +24,6 @@ actor GRPCDirectoryPutter: Castore.DirectoryPutter {
     }
   }
 
-  deinit {
-    upload.cancel()
-  }
-
   func put(_ directory: Directory) async throws(ServiceError) {
     if let result {
       _ = try result.get()
@@ -60,17 +56,13 @@ actor GRPCDirectoryPutter: Castore.DirectoryPutter {
 
   private func finish() async throws(ServiceError) -> B3Digest {
     guard !sent.isEmpty else {
-      upload.cancel()
+      await upload.abandon()
       throw ServiceError(.invalidArgument, "a tree has at least one directory, got none")
     }
     upload.pipe.finish(.success(()))
     let answer: B3Digest
     do {
-      answer = try await withTaskCancellationHandler {
-        try await upload.answer
-      } onCancel: {
-        upload.cancel()
-      }
+      answer = try await upload.answer
     } catch {
       throw self.error(error)
     }

@@ -4,9 +4,9 @@ import Platform
 
 /// A call that sends many messages and gets a digest for them; a few wait in memory.
 ///
-/// Letting go of it ends the call.
+/// Letting go of it spoils the call, so that the server keeps nothing.
 final class RequestStream<Message: Sendable>: Sendable {
-  /// What is sent; finishing it with success ends the sending, with a failure the call.
+  /// What is sent; finishing it with success ends the sending, with a failure spoils the call.
   let pipe: BoundedPipe<Message>
   private let call: Task<B3Digest, any Error>
 
@@ -39,11 +39,20 @@ final class RequestStream<Message: Sendable>: Sendable {
       ) {
         try await client.clientStreaming(
           request: StreamingClientRequest { writer in
-            while let message = try await pipe.next() { try await writer.write(message) }
-            sentAll.withLock { $0 = .now }
+            do {
+              while let message = try await pipe.next() {
+                try await writer.write(.message(message))
+              }
+              sentAll.withLock { $0 = .now }
+            } catch {
+              // Cancelling the call would not do: the transport (2.9.2) may tell the server of a regular
+              // end before it tells of the cancellation.
+              try await writer.write(.spoiler)
+              sentAll.withLock { $0 = .now - limits.commitTimeout + limits.idleTimeout }
+            }
           },
           descriptor: method,
-          serializer: serializer,
+          serializer: SpoilableSerializer(serializer),
           deserializer: deserializer,
           options: options
         ) { response in
@@ -54,7 +63,7 @@ final class RequestStream<Message: Sendable>: Sendable {
   }
 
   deinit {
-    call.cancel()
+    spoil()
   }
 
   /// What the server answered.
@@ -62,15 +71,35 @@ final class RequestStream<Message: Sendable>: Sendable {
     get async throws { try await call.value }
   }
 
-  /// Ends the call: the server is told that what it got is not to be kept.
-  func cancel() {
+  /// Makes the server refuse what it got. Does nothing once all was sent.
+  func spoil() {
     pipe.finish(.failure(CancellationError()))
-    call.cancel()
   }
 
-  /// Ends the call, and waits until it has.
+  /// Makes the server refuse what it got, and waits until it has.
   func abandon() async {
-    cancel()
+    spoil()
     _ = try? await call.value
+  }
+}
+
+/// A message, or something that is none.
+private enum Spoilable<Message: Sendable>: Sendable {
+  case message(Message)
+  case spoiler
+}
+
+private struct SpoilableSerializer<Base: MessageSerializer>: MessageSerializer
+where Base.Message: Sendable {
+  private let base: Base
+
+  init(_ base: Base) { self.base = base }
+
+  func serialize<Bytes: GRPCContiguousBytes>(_ message: Spoilable<Base.Message>) throws -> Bytes {
+    switch message {
+    case .message(let message): try base.serialize(message)
+    // A field that is longer than the message: no decoder takes it.
+    case .spoiler: Bytes([0x0a, 0x7f])
+    }
   }
 }

@@ -14,6 +14,7 @@ package final class CastoreServer: Sendable {
 
   private struct Listener: Sendable {
     var server: GRPCServer<HTTP2ServerTransport.Posix>
+    var transport: HTTP2ServerTransport.Posix
     var address: String
     var path: String?
   }
@@ -56,7 +57,12 @@ package final class CastoreServer: Sendable {
         config: .tuned(options)
       )
       let server = GRPCServer(transport: transport, services: registered)
-      return Listener(server: server, address: socket.address, path: socket.path)
+      return Listener(
+        server: server,
+        transport: transport,
+        address: socket.address,
+        path: socket.path
+      )
     }
   }
 
@@ -65,42 +71,58 @@ package final class CastoreServer: Sendable {
 
   /// Serves until `shutDown`, or until the task is cancelled, which breaks running calls off.
   package func run() async throws(ServiceError) {
+    // Cancelling a transport that still takes calls ends the process (swift-nio insists on every call
+    // having been begun), so cancellation is a shutdown without patience, and the servers' own task knows
+    // nothing of it.
+    let serving = Task.detached { try await self.serve() }
+    let outcome = await withTaskCancellationHandler {
+      await serving.result
+    } onCancel: {
+      shutDown(within: .zero)
+    }
+    if case .failure(let error) = outcome {
+      throw ServiceError(.io, "the server stopped", cause: error)
+    }
+  }
+
+  private func serve() async throws {
     defer {
       health.stop()
       for listener in listeners {
         if let path = listener.path { unlink(path) }
       }
     }
-    do {
-      try await withThrowingTaskGroup(of: Bool.self) { group in
-        for listener in listeners {
-          group.addTask {
-            try await listener.server.serve()
-            return true
-          }
-        }
+    try await withThrowingTaskGroup(of: Bool.self) { group in
+      for listener in listeners {
         group.addTask {
-          for await deadline in self.shutdown.stream {
-            self.health.stop()
-            for listener in self.listeners { listener.server.beginGracefulShutdown() }
-            try await Task.sleep(for: deadline)
-            return false
+          try await listener.server.serve()
+          return true
+        }
+      }
+      group.addTask {
+        for await deadline in self.shutdown.stream {
+          self.health.stop()
+          for listener in self.listeners {
+            // Stopping a transport before it has begun to listen ends the process in a debug build.
+            _ = try? await listener.transport.listeningAddress
+            listener.server.beginGracefulShutdown()
           }
+          try await Task.sleep(for: max(deadline, Self.shortestDeadline))
           return false
         }
-        var running = listeners.count
-        while running > 0, let ended = try await group.next() {
-          // Either a server ended, or the time for running calls is over.
-          running = ended ? running - 1 : 0
-        }
-        group.cancelAll()
+        return false
       }
-    } catch is CancellationError {
-      // The caller's wish.
-    } catch {
-      throw ServiceError(.io, "the server stopped", cause: error)
+      var running = listeners.count
+      while running > 0, let ended = try await group.next() {
+        // Either a server ended, or the time for running calls is over.
+        running = ended ? running - 1 : 0
+      }
+      group.cancelAll()
     }
   }
+
+  // Long enough for calls to be begun or refused.
+  private static let shortestDeadline: Duration = .milliseconds(50)
 
   /// Takes no more calls, lets the running ones end, and breaks them off after a time. Any thread.
   package func shutDown(within deadline: Duration) {

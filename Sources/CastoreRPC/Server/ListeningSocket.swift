@@ -37,7 +37,8 @@ struct ListeningSocket {
 
   // MARK: TCP
 
-  private static func openTCP(host: String, port: UInt16) throws(ServiceError) -> [ListeningSocket] {
+  private static func openTCP(host: String, port: UInt16) throws(ServiceError) -> [ListeningSocket]
+  {
     let shown = "\(ListenAddress.tcp(host: host, port: port))"
     var hints = addrinfo()
     hints.ai_socktype = CInt(SOCK_STREAM.rawValue)
