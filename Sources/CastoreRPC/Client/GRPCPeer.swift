@@ -12,6 +12,7 @@ package final class GRPCPeer: Sendable {
   let client: GRPCClient<HTTP2ClientTransport.Posix>
   let options: PeerOptions
   private let connections: Task<Void, Never>
+  private let slots = CallSlots(WireLimits.callsPerConnection)
 
   /// Prepares a connection; does not wait for it.
   package init(_ address: PeerAddress, options: PeerOptions = PeerOptions()) throws(ServiceError) {
@@ -79,6 +80,8 @@ package final class GRPCPeer: Sendable {
 
   /// Runs what may be repeated, and repeats it while the server cannot be reached.
   ///
+  /// Not to be called from within itself: calls wait for each other when there are many.
+  ///
   /// - Parameter action: What is attempted, for the message of the error.
   func perform<Value>(
     _ action: @autoclosure () -> String,
@@ -87,7 +90,7 @@ package final class GRPCPeer: Sendable {
     var attempt = 0
     while true {
       do {
-        return try await body()
+        return try await slots.withSlot(body)
       } catch {
         attempt += 1
         guard attempt < options.attempts, Self.isWorthRepeating(error) else {

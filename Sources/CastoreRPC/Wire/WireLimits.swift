@@ -16,6 +16,13 @@ package enum WireLimits {
   /// The longest HTTP/2 frame.
   package static let frame = 1024 * 1024
 
-  /// How many calls one connection may have open; more of them wait at the client.
-  package static let streamsPerConnection = 256
+  /// How many calls one connection may have open at the server; more of them wait at the client.
+  package static let streamsPerConnection = 1024
+
+  /// How many calls a client makes at a time. What is read or written bit by bit does not count while
+  /// nobody reads or writes; servers let in 100 at least.
+  package static let callsPerConnection = 64
+
+  /// How many big blobs a client keeps a stream open for, between reads of them.
+  package static let idleStreams = 24
 }
