@@ -9,7 +9,11 @@ struct CacheTests {
   @Test("keep the promises of a service")
   func conformance() async throws {
     try await checkBlobService(
-      CachingBlobService(near: MemoryBlobService(), far: MemoryBlobService(), negativeDuration: .zero)
+      CachingBlobService(
+        near: MemoryBlobService(),
+        far: MemoryBlobService(),
+        negativeDuration: .zero
+      )
     )
     try await checkBlobService(
       CachingBlobService(near: MemoryBlobService(), far: MemoryBlobService(), writes: .near)

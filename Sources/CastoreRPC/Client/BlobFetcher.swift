@@ -12,6 +12,7 @@ import GRPCCore
 struct BlobFetcher: Sendable {
   let peer: GRPCPeer
   let family: FamilyChoice
+  let budget = StreamBudget(limit: WireLimits.idleStreams)
 
   init(_ peer: GRPCPeer) {
     self.peer = peer

@@ -17,6 +17,7 @@ actor StreamingBlobReader: BlobReader {
   private var stream: VerifiedBlobStream?
   private var segments: [(start: UInt64, bytes: [UInt8])] = []
   private var end: UInt64 = 0
+  private var isReading = false
 
   /// Reads from the start when it is asked to.
   ///
@@ -52,7 +53,15 @@ actor StreamingBlobReader: BlobReader {
     }
   }
 
+  /// Gives up the stream until the next read. For readers that nobody reads from.
+  func letGo() {
+    if !isReading { forget() }
+  }
+
   private func readInTurn(_ range: Range<UInt64>) async throws -> [UInt8] {
+    isReading = true
+    defer { isReading = false }
+    if let idle = fetcher.budget.used(self) { await idle.letGo() }
     if range.lowerBound < segments.first?.start ?? end { forget() }
     var bytes: [UInt8] = []
     // Not more than that at once: the count is the caller's word only.
