@@ -15,8 +15,15 @@ struct PatternBlobService: BlobService {
   /// What is written is hashed and counted, not kept.
   let written = Guarded<UInt64>(0)
 
+  // Hashing takes long in a debug build.
+  private static let digests = Guarded<[UInt64: B3Digest]>([:])
+
   init(size: UInt64) {
     self.size = size
+    if let known = Self.digests.withLock({ $0[size] }) {
+      digest = known
+      return
+    }
     var hasher = BLAKE3.Hasher()
     var offset: UInt64 = 0
     while offset < size {
@@ -24,25 +31,24 @@ struct PatternBlobService: BlobService {
       hasher.update(bytes)
       offset += UInt64(bytes.count)
     }
-    digest = B3Digest(hasher.finalize())
+    let digest = B3Digest(hasher.finalize())
+    self.digest = digest
+    Self.digests.withLock { $0[size] = digest }
   }
 
   /// The bytes at an offset: 4 KiB blocks, each with its number in front.
   static func bytes(at offset: UInt64, count: Int) -> [UInt8] {
-    [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
-      var offset = offset
-      while filled < count {
-        let place = Int(offset % 4096)
-        let run = min(4096 - place, count - filled)
-        for index in 0..<run {
-          let at = place + index
-          buffer[filled + index] =
-            at < 8 ? UInt8(truncatingIfNeeded: (offset / 4096) >> (8 * UInt64(at))) : 0x5a
-        }
-        filled += run
-        offset += UInt64(run)
+    var bytes = [UInt8](repeating: 0x5a, count: count)
+    var block = offset / 4096
+    while block * 4096 < offset + UInt64(count) {
+      for index in 0..<8 {
+        let place = block * 4096 + UInt64(index)
+        guard place >= offset, place < offset + UInt64(count) else { continue }
+        bytes[Int(place - offset)] = UInt8(truncatingIfNeeded: block >> (8 * UInt64(index)))
       }
+      block += 1
     }
+    return bytes
   }
 
   func has(_ digest: B3Digest) async throws(ServiceError) -> Bool { digest == self.digest }

@@ -1,6 +1,7 @@
 import Castore
 import CastoreRPC
 import Foundation
+import Testing
 
 /// A server on a free port and a Unix socket of its own, for the time of a test.
 struct Loopback: Sendable {
@@ -52,9 +53,14 @@ extension PeerOptions {
     options.attempts = 3
     options.firstDelay = .milliseconds(20)
     options.longestDelay = .milliseconds(100)
-    options.idleTimeout = .milliseconds(400)
-    options.answerTimeout = .milliseconds(800)
-    options.commitTimeout = .seconds(2)
+    // Not too soon: the machine may be busy with other tests.
+    options.idleTimeout = .seconds(2)
+    options.answerTimeout = .seconds(5)
+    options.commitTimeout = .seconds(5)
     return options
   }
 }
+
+/// All suites of this target, one test after another: those that wait for a limit must not starve.
+@Suite("The network", .serialized)
+enum NetworkTests {}

@@ -51,6 +51,7 @@ public final class CachingBlobService: BlobService {
     missing = NegativeMemory(negativeDuration)
   }
 
+  /// Looks on the near side, then on the far one.
   public func has(_ digest: B3Digest) async throws(ServiceError) -> Bool {
     if await nearHas(digest) { return true }
     if missing.isMissing(digest) { return false }
@@ -59,6 +60,7 @@ public final class CachingBlobService: BlobService {
     return false
   }
 
+  /// Asks the near side, then the far one.
   public func chunks(of digest: B3Digest) async throws(ServiceError) -> [ChunkMeta]? {
     do throws(ServiceError) {
       if let chunks = try await near.chunks(of: digest) { return chunks }
@@ -69,6 +71,7 @@ public final class CachingBlobService: BlobService {
     return nil
   }
 
+  /// Opens the near blob, and fetches it before where it is not there yet.
   public func openRead(_ digest: B3Digest) async throws(ServiceError) -> (any BlobReader)? {
     if let reader = await openNear(digest) { return reader }
     if missing.isMissing(digest) { return nil }
@@ -93,6 +96,7 @@ public final class CachingBlobService: BlobService {
     return FillingBlobReader(reader, digest: digest, near: near)
   }
 
+  /// Starts a blob where `writes` says.
   public func openWrite() async throws(ServiceError) -> any BlobWriter {
     switch writes {
     case .near:

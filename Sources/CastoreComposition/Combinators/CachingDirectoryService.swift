@@ -33,6 +33,7 @@ public final class CachingDirectoryService: DirectoryService {
     ahead = Guarded(LRUMap(capacity: max(4096, 4 * prefetchLimit)))
   }
 
+  /// Reads from the near side, or fetches the directory and some of what lies below.
   public func get(_ digest: B3Digest) async throws(ServiceError) -> Directory? {
     do throws(ServiceError) {
       if let directory = try await near.get(digest) { return directory }

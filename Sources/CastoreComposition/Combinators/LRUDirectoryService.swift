@@ -10,6 +10,7 @@ public final class LRUDirectoryService: DirectoryService {
     directories = Guarded(LRUMap(capacity: capacity))
   }
 
+  /// Looks for a directory, which is thereby used.
   public func get(_ digest: B3Digest) async throws(ServiceError) -> Directory? {
     directories.withLock { $0[digest] }
   }
@@ -21,6 +22,7 @@ public final class LRUDirectoryService: DirectoryService {
     return digest
   }
 
+  /// Starts storing a tree; of a big one, the root stays longest.
   public func putMultiple() async throws(ServiceError) -> any DirectoryPutter {
     GraphDirectoryPutter { [self] closure async throws(ServiceError) in
       for member in closure.leavesToRoot() { _ = try await put(member.directory) }

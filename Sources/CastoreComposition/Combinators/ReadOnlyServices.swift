@@ -9,10 +9,12 @@ public struct ReadOnlyBlobService: BlobService {
     self.inner = inner
   }
 
+  /// Passes the call on.
   public func has(_ digest: B3Digest) async throws(ServiceError) -> Bool {
     try await inner.has(digest)
   }
 
+  /// Passes the call on.
   public func openRead(_ digest: B3Digest) async throws(ServiceError) -> (any BlobReader)? {
     try await inner.openRead(digest)
   }
@@ -22,6 +24,7 @@ public struct ReadOnlyBlobService: BlobService {
     throw ServiceError(.permissionDenied, "the blob store can only be read")
   }
 
+  /// Passes the call on.
   public func chunks(of digest: B3Digest) async throws(ServiceError) -> [ChunkMeta]? {
     try await inner.chunks(of: digest)
   }
@@ -36,6 +39,7 @@ public struct ReadOnlyDirectoryService: DirectoryService {
     self.inner = inner
   }
 
+  /// Passes the call on.
   public func get(_ digest: B3Digest) async throws(ServiceError) -> Directory? {
     try await inner.get(digest)
   }
@@ -45,6 +49,7 @@ public struct ReadOnlyDirectoryService: DirectoryService {
     throw refusal
   }
 
+  /// Passes the call on.
   public func getRecursive(_ root: B3Digest) -> AsyncThrowingStream<Directory, any Error> {
     inner.getRecursive(root)
   }

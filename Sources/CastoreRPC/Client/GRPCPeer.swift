@@ -45,7 +45,11 @@ package final class GRPCPeer: Sendable {
       let method = WireService.blobs.method("Stat", in: .tvix)
       let nothing = DirectoryCodec()
       _ = try await unary(method, [], writing: nothing, reading: nothing)
-    } catch let error as RPCError where error.code != .unavailable {
+    } catch let error as RPCError {
+      switch error.code {
+      case .unavailable, .deadlineExceeded, .cancelled: throw error
+      default: break
+      }
     }
   }
 
