@@ -11,7 +11,6 @@ package final class GRPCPeer: Sendable {
   package let name: String
   let client: GRPCClient<HTTP2ClientTransport.Posix>
   let options: PeerOptions
-  private let connections: Task<Void, Never>
   private let slots = CallSlots(WireLimits.callsPerConnection)
 
   /// Prepares a connection; does not wait for it.
@@ -25,13 +24,14 @@ package final class GRPCPeer: Sendable {
       throw ServiceError(.invalidArgument, "\(address): cannot be used", cause: error)
     }
     // Not a child of any task: lives as long as the peer, which ends it.
-    connections = Task.detached { [client] in
+    Task.detached { [client] in
       try? await client.runConnections()
     }
   }
 
   deinit {
-    connections.cancel()
+    // Not cancelled: what is being given up must still be told to the server.
+    client.beginGracefulShutdown()
   }
 
   /// Waits until the server answers anything at all.

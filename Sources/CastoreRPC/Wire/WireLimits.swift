@@ -21,7 +21,7 @@ package enum WireLimits {
 
   /// How many calls a client makes at a time. What is read or written bit by bit does not count while
   /// nobody reads or writes; servers let in 100 at least.
-  package static let callsPerConnection = 64
+  package static let callsPerConnection = 32
 
   /// How many big blobs a client keeps a stream open for, between reads of them.
   package static let idleStreams = 24
