@@ -20,7 +20,7 @@ extension FileSystem {
   }
 
   /// Answers success.
-  public func release(_ node: NodeID, handle: FileHandle, reply: consuming EmptyReply) {
+  public func release(_ node: NodeID, handle: OpenHandle, reply: consuming EmptyReply) {
     reply.answer()
   }
 
@@ -35,7 +35,7 @@ extension FileSystem {
   }
 
   /// Answers success.
-  public func releasedir(_ node: NodeID, handle: FileHandle, reply: consuming EmptyReply) {
+  public func releasedir(_ node: NodeID, handle: OpenHandle, reply: consuming EmptyReply) {
     reply.answer()
   }
 
@@ -69,14 +69,14 @@ extension FileSystem {
   }
 
   /// Turns FLUSH off.
-  public func flush(_ node: NodeID, handle: FileHandle, reply: consuming EmptyReply) {
+  public func flush(_ node: NodeID, handle: OpenHandle, reply: consuming EmptyReply) {
     reply.fail(Errno(ENOSYS))
   }
 
   /// Lets the kernel answer: all data, a hole at the end.
   public func lseek(
     _ node: NodeID,
-    handle: FileHandle,
+    handle: OpenHandle,
     offset: UInt64,
     whence: UInt32,
     reply: consuming OffsetReply

@@ -6,7 +6,7 @@
 /// `reply.detach { reply in ... }`, so that the thread is free for others. Names are borrowed: they
 /// are gone when the method returns. Never touch a path below your own mount point in here.
 ///
-/// Everything but `lookup`, `getattr` and `forget` has a default that suits a read-only file system:
+/// Everything but `lookup`, `forget`, `getattr`, `read` and `readdir` has a default that suits a read-only file system:
 /// `ENOSYS` for what the kernel then never asks again, as often the fastest answer. Requests
 /// that would change something never arrive: the session refuses them with `EROFS`.
 public protocol FileSystem: Sendable {
@@ -45,14 +45,14 @@ public protocol FileSystem: Sendable {
   /// Answers with bytes of a file: exactly `reply.count`, fewer only at the end of the file.
   func read(
     _ node: NodeID,
-    handle: FileHandle,
+    handle: OpenHandle,
     offset: UInt64,
     caller: Caller,
     reply: consuming DataReply
   )
 
   /// A handle is closed. The answer is without consequence.
-  func release(_ node: NodeID, handle: FileHandle, reply: consuming EmptyReply)
+  func release(_ node: NodeID, handle: OpenHandle, reply: consuming EmptyReply)
 
   /// Opens a directory. `ENOSYS` turns OPENDIR and RELEASEDIR off for good.
   func opendir(_ node: NodeID, flags: OpenFlags, caller: Caller, reply: consuming OpenReply)
@@ -60,14 +60,14 @@ public protocol FileSystem: Sendable {
   /// Lists a directory from a cookie on (0: from the start), for READDIR and READDIRPLUS.
   func readdir(
     _ node: NodeID,
-    handle: FileHandle,
+    handle: OpenHandle,
     from cookie: UInt64,
     caller: Caller,
     reply: consuming DirectoryReply
   )
 
   /// A handle of a directory is closed.
-  func releasedir(_ node: NodeID, handle: FileHandle, reply: consuming EmptyReply)
+  func releasedir(_ node: NodeID, handle: OpenHandle, reply: consuming EmptyReply)
 
   /// Answers with the size of the whole.
   func statfs(_ node: NodeID, caller: Caller, reply: consuming StatisticsReply)
@@ -87,12 +87,12 @@ public protocol FileSystem: Sendable {
   func access(_ node: NodeID, mask: UInt32, caller: Caller, reply: consuming EmptyReply)
 
   /// A descriptor is closed.
-  func flush(_ node: NodeID, handle: FileHandle, reply: consuming EmptyReply)
+  func flush(_ node: NodeID, handle: OpenHandle, reply: consuming EmptyReply)
 
   /// Finds data or holes (`SEEK_DATA`, `SEEK_HOLE`).
   func lseek(
     _ node: NodeID,
-    handle: FileHandle,
+    handle: OpenHandle,
     offset: UInt64,
     whence: UInt32,
     reply: consuming OffsetReply

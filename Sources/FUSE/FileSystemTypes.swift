@@ -29,7 +29,7 @@ public struct InodeNumber: RawRepresentable, Hashable, Sendable, BitwiseCopyable
 }
 
 /// A number that the file system chose for an open file or directory; 0 where OPEN is turned off.
-public struct FileHandle: RawRepresentable, Hashable, Sendable, BitwiseCopyable {
+public struct OpenHandle: RawRepresentable, Hashable, Sendable, BitwiseCopyable {
   /// The number on the wire.
   public let rawValue: UInt64
 
@@ -39,7 +39,7 @@ public struct FileHandle: RawRepresentable, Hashable, Sendable, BitwiseCopyable 
   }
 
   /// The handle of files that were never opened.
-  public static let none = FileHandle(rawValue: 0)
+  public static let none = OpenHandle(rawValue: 0)
 }
 
 /// A file registered with the kernel for passthrough.

@@ -29,4 +29,14 @@ extern ssize_t copy_file_range(int from, long *fromOffset, int to, long *toOffse
 // ioctl_ficlone(2): `_IOW(0x94, 9, int)`.
 #define CLinux_FICLONE 0x40049409UL
 
+// pthread_setname_np(3); pthread_t is an unsigned long here.
+extern int pthread_setname_np(unsigned long thread, const char *name);
+
+// unix(7): one byte with one descriptor (close-on-exec); the CMSG macros are not importable.
+// Returns the descriptor, -1 with errno, or -2 if the peer closed or sent none.
+int CLinux_receive_descriptor(int socket);
+
+// environ(7): a variable that Swift holds for unsafe to read.
+char **CLinux_environ(void);
+
 #endif

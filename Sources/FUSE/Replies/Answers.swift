@@ -1,5 +1,5 @@
 internal import Glibc
-internal import Platform
+public import Platform
 
 extension Answering where Self: ~Copyable & ~Escapable, Kind == ReplyKind.Entry {
   /// Answers with a node, to which the client holds one more reference from now on.
@@ -47,14 +47,14 @@ extension Answering where Self: ~Copyable & ~Escapable, Kind == ReplyKind.Link {
 extension Answering where Self: ~Copyable & ~Escapable, Kind == ReplyKind.Open {
   /// Answers that the file or directory is open. Files want `.keepCache`, directories
   /// `[.keepCache, .cacheDirectory]` where content never changes.
-  public consuming func answer(_ handle: FileHandle, options: OpenOptions) {
+  public consuming func answer(_ handle: OpenHandle, options: OpenOptions) {
     guard let port = _takePort() else { return }
     port.send(OpenOut(handle: handle.rawValue, options: options.rawValue))
   }
 
   /// Answers that the kernel reads the registered file itself from now on. As long as such an opening
   /// of a node lives, all its openings must be of this sort and with the same id.
-  public consuming func answer(_ handle: FileHandle, passthrough backing: BackingID) {
+  public consuming func answer(_ handle: OpenHandle, passthrough backing: BackingID) {
     guard let port = _takePort() else { return }
     // Any other option but these makes the kernel fail the open with EIO.
     let options = OpenOut.passthrough | OpenOptions.noFlush.rawValue
@@ -80,6 +80,30 @@ extension Answering where Self: ~Copyable & ~Escapable, Kind == ReplyKind.Data {
     bytes.withUnsafeBytes { bytes in
       port.send(bytes: UnsafeRawBufferPointer(rebasing: bytes.prefix(limit)))
     }
+  }
+
+  /// Answers with bytes that can be reached only inside of a closure, for example within a
+  /// transaction: `reply.answer { send in try store.withBytes(of: digest) { send($0) } }`.
+  ///
+  /// The first call of `send` counts, what it is given is cut at `count`. If there was none, the answer
+  /// is the error thrown, or `EIO`.
+  public consuming func answer(
+    lending: (_ send: (UnsafeRawBufferPointer) -> Void) throws(Errno) -> Void
+  ) {
+    let limit = _limit
+    guard let port = _takePort() else { return }
+    var isSent = false
+    var failure = EIO
+    do throws(Errno) {
+      try lending { bytes in
+        guard !isSent else { return }
+        isSent = true
+        port.send(bytes: UnsafeRawBufferPointer(rebasing: bytes.prefix(limit)))
+      }
+    } catch {
+      failure = error.code
+    }
+    if !isSent { port.send(error: failure) }
   }
 
   /// Answers with `byteCount` bytes of an open file, at most `count`. If they are not all there, `EIO`.

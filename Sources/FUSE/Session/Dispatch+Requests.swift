@@ -43,7 +43,7 @@ extension Worker {
         limit: Int(request.size),
         wantsEntries: opcode == .readdirplus
       )
-      let handle = FileHandle(rawValue: request.handle)
+      let handle = OpenHandle(rawValue: request.handle)
       fileSystem.readdir(
         node,
         handle: handle,
@@ -52,7 +52,7 @@ extension Worker {
         reply: reply
       )
     case .release, .releasedir:
-      let handle = FileHandle(rawValue: try reader.take(ReleaseIn.self).handle)
+      let handle = OpenHandle(rawValue: try reader.take(ReleaseIn.self).handle)
       let reply = EmptyReply(worker: self, unique: unique, limit: 0)
       if opcode == .release {
         fileSystem.release(node, handle: handle, reply: reply)
@@ -84,7 +84,7 @@ extension Worker {
     let reply = DataReply(worker: self, unique: unique, limit: size)
     fileSystem.read(
       node,
-      handle: FileHandle(rawValue: request.handle),
+      handle: OpenHandle(rawValue: request.handle),
       offset: request.offset,
       caller: caller,
       reply: reply
@@ -116,7 +116,7 @@ extension Worker {
       let reply = EmptyReply(worker: self, unique: unique, limit: 0)
       fileSystem.access(node, mask: mask, caller: caller, reply: reply)
     case .flush:
-      let handle = FileHandle(rawValue: try reader.take(FlushIn.self).handle)
+      let handle = OpenHandle(rawValue: try reader.take(FlushIn.self).handle)
       let reply = EmptyReply(worker: self, unique: unique, limit: 0)
       fileSystem.flush(node, handle: handle, reply: reply)
     case .lseek:
@@ -124,7 +124,7 @@ extension Worker {
       let reply = OffsetReply(worker: self, unique: unique, limit: 0)
       fileSystem.lseek(
         node,
-        handle: FileHandle(rawValue: request.handle),
+        handle: OpenHandle(rawValue: request.handle),
         offset: request.offset,
         whence: request.whence,
         reply: reply

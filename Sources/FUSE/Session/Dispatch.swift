@@ -85,9 +85,11 @@ extension Worker {
     let request = try reader.take(atLeast: 8, of: InitIn())
     // A second INIT begins anew: a virtual machine was restarted.
     session.reset()
-    let outcome = InitNegotiation.answer(request, configuration: session.configuration) {
-      fileSystem.initialize(&$0)
-    }
+    let outcome = InitNegotiation.answer(
+      request,
+      configuration: session.configuration,
+      kernel: session.kernel
+    ) { fileSystem.initialize(&$0) }
     let reply = Reply<ReplyKind.Empty>(worker: self, unique: unique, limit: 0)
     switch outcome {
     case .refuse:

@@ -32,6 +32,8 @@ public struct Negotiation: Sendable {
   public var maxPages: UInt16
   /// See `SessionConfiguration`.
   public var maxStackDepth: UInt32
+  /// For passthrough and notifications; nil for a virtual machine.
+  public let kernel: KernelConnection?
 
   /// What will be used.
   public var agreed: Capabilities {
@@ -79,6 +81,7 @@ enum InitNegotiation {
   static func answer(
     _ request: InitIn,
     configuration: SessionConfiguration,
+    kernel: KernelConnection? = nil,
     adjust: (inout Negotiation) -> Void
   ) -> Outcome {
     if request.major > major {
@@ -97,7 +100,8 @@ enum InitNegotiation {
       offered: Capabilities(rawValue: offered),
       wanted: configuration.capabilities,
       maxPages: configuration.maxPages,
-      maxStackDepth: configuration.maxStackDepth
+      maxStackDepth: configuration.maxStackDepth,
+      kernel: kernel
     )
     adjust(&negotiation)
     let agreed = negotiation.agreed

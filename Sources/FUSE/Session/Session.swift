@@ -11,6 +11,7 @@ public final class Session: Sendable {
   /// What is served.
   public let fileSystem: any FileSystem
   let configuration: SessionConfiguration
+  let kernel: KernelConnection?
   let detached = DetachedRegistry()
   private let state = Guarded(State())
   private let initialized = Atomic(false)
@@ -23,15 +24,19 @@ public final class Session: Sendable {
 
   /// A session that waits for its INIT.
   ///
-  /// - Parameter resuming: For a client that goes on with a session of a former server process and so
-  ///   sends no INIT.
+  /// - Parameters:
+  ///   - kernel: Handed to the file system; nil for a virtual machine.
+  ///   - resuming: For a client that goes on with a session of a former server process and so
+  ///     sends no INIT.
   public init(
     fileSystem: any FileSystem,
     configuration: SessionConfiguration = SessionConfiguration(),
+    kernel: KernelConnection? = nil,
     resuming agreement: Agreement? = nil
   ) {
     self.fileSystem = fileSystem
     self.configuration = configuration
+    self.kernel = kernel
     if let agreement {
       state.withLock { $0.agreement = agreement }
       initialized.store(true, ordering: .releasing)
