@@ -85,7 +85,8 @@ final class InflightArea: Sendable {
 }
 
 /// The requests of one ring that are in flight, in the layout of the vhost-user specification.
-struct InflightTable {
+// Sendable: the pointer leads to memory that is shared with another process anyway; each access is atomic.
+struct InflightTable: @unchecked Sendable {
   static let headerSize = 16
   static let entrySize = 16
 

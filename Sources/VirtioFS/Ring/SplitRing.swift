@@ -3,7 +3,8 @@ internal import CLinux
 /// The three parts of a split virtqueue, where they lie in this process. Little endian, as virtio 1 has it.
 ///
 /// Every access is one load or store: the guest changes these bytes at any time.
-struct SplitRing {
+// Sendable: the pointers lead to memory that is shared with another process anyway; each access is atomic.
+struct SplitRing: @unchecked Sendable {
   let size: UInt16
   // All three lie inside of one region of `memory` each, aligned, with room for `size` elements: checked
   // by `init`. Indices below are brought below `size` before use.

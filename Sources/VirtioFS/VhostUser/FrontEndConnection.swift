@@ -139,15 +139,14 @@ final class FrontEndConnection {
     _ payload: Payload,
     descriptor: CInt? = nil
   ) throws(Interruption) {
-    try withUnsafeBytes(of: payload) { payload throws(Interruption) in
-      try reply(to: request, bytes: payload, descriptor: descriptor)
-    }
+    let bytes = withUnsafeBytes(of: payload) { Array($0) }
+    try reply(to: request, bytes: bytes, descriptor: descriptor)
   }
 
   /// Sends a reply.
   func reply(
     to request: UInt32,
-    bytes: UnsafeRawBufferPointer,
+    bytes: [UInt8],
     descriptor: CInt? = nil
   ) throws(Interruption) {
     let header = MessageHeader(request: request, size: bytes.count, isReply: true)
