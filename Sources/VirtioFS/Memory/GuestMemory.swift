@@ -25,7 +25,8 @@ final class GuestMemory: Sendable {
     self.init(sorted: sorted)
   }
 
-  private static func checkOverlap(_ ranges: [(start: UInt64, size: UInt64)]) throws(FrontEndFault) {
+  private static func checkOverlap(_ ranges: [(start: UInt64, size: UInt64)]) throws(FrontEndFault)
+  {
     for (former, next) in zip(ranges, ranges.dropFirst()) {
       // No overflow: each region's end was checked.
       guard former.start + former.size <= next.start else {

@@ -32,7 +32,9 @@ final class MemoryRegion: Sendable {
       throw FrontEndFault("\(name): not a file in memory")
     }
     guard let fileSize = UInt64(exactly: status.st_size), fileEnd <= fileSize else {
-      throw FrontEndFault("\(name): needs \(fileEnd) bytes of its file, which has \(status.st_size)")
+      throw FrontEndFault(
+        "\(name): needs \(fileEnd) bytes of its file, which has \(status.st_size)"
+      )
     }
     // On hugetlbfs the block size is that of its pages, which mappings must be aligned to.
     let block = UInt64(exactly: status.st_blksize) ?? 4096

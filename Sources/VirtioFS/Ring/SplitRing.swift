@@ -15,7 +15,8 @@ struct SplitRing: @unchecked Sendable {
   let memory: GuestMemory
 
   /// - Parameter size: A power of two.
-  init(size: UInt16, at addresses: RingAddressMessage, in memory: GuestMemory) throws(FrontEndFault) {
+  init(size: UInt16, at addresses: RingAddressMessage, in memory: GuestMemory) throws(FrontEndFault)
+  {
     let count = Int(size)
     guard
       let descriptors = memory.pointer(
@@ -30,7 +31,9 @@ struct SplitRing: @unchecked Sendable {
       ),
       let used = memory.pointer(toUser: addresses.used, count: 6 + 8 * count, alignment: 4)
     else {
-      throw FrontEndFault("ring \(addresses.index) does not lie in the guest's memory, or not aligned")
+      throw FrontEndFault(
+        "ring \(addresses.index) does not lie in the guest's memory, or not aligned"
+      )
     }
     self.size = size
     self.descriptors = descriptors

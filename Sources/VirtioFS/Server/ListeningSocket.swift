@@ -53,7 +53,8 @@ final class ListeningSocket: Sendable {
       }
     }
     // Nobody can connect before `listen`: there is no moment with other permissions.
-    guard fchmodat(folder.number, name, mode, 0) == 0, let identity = Self.identify(name, in: folder)
+    guard fchmodat(folder.number, name, mode, 0) == 0,
+      let identity = Self.identify(name, in: folder)
     else {
       let code = Errno.current
       unlinkat(folder.number, name, 0)
@@ -80,7 +81,8 @@ final class ListeningSocket: Sendable {
   }
 
   private static func makeSocket() throws(VirtioFSError) -> OwnedDescriptor {
-    let kind = CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue)
+    let kind =
+      CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue)
       | CInt(SOCK_NONBLOCK.rawValue)
     let number = Glibc.socket(AF_UNIX, kind, 0)
     guard number >= 0 else {
