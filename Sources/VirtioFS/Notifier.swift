@@ -4,7 +4,7 @@ internal import Platform
 
 /// An eventfd: ours, or one that the front end passed for kicks and calls.
 ///
-/// Never blocks, also where somebody passed another sort of file. Safe to use from any thread.
+/// Never blocks. Safe to use from any thread.
 final class Notifier: Sendable {
   private let descriptor: OwnedDescriptor
 
@@ -21,7 +21,15 @@ final class Notifier: Sendable {
   }
 
   /// One of the front end.
-  init(adopting descriptor: consuming OwnedDescriptor) {
+  ///
+  /// - Throws: If it is a file of another sort: writing into a pipe could raise SIGPIPE, for example.
+  init(adopting descriptor: consuming OwnedDescriptor) throws(FrontEndFault) {
+    var status = stat()
+    // What is neither file, pipe, socket nor device is an anonymous inode of the kernel. Those that are
+    // no eventfd refuse to be written, or read.
+    guard fstat(descriptor.number, &status) == 0, status.st_mode & S_IFMT == 0 else {
+      throw FrontEndFault("a descriptor for kicks, calls or errors is no eventfd")
+    }
     // The front end could fill it up or drain it under us: no call on it may block.
     let flags = fcntl(descriptor.number, F_GETFL)
     if flags != -1 { _ = fcntl(descriptor.number, F_SETFL, flags | O_NONBLOCK) }

@@ -62,6 +62,15 @@ final class SampleFileSystem: FileSystem {
     for continuation in waiting { continuation.resume() }
   }
 
+  /// Whether something that a task does comes true before long.
+  func eventually(_ condition: (Record) -> Bool) -> Bool {
+    for _ in 0..<10_000 {
+      if record.withLock({ condition($0) }) { return true }
+      usleep(1000)
+    }
+    return false
+  }
+
   func initialize(_ negotiation: inout Negotiation) { record.withLock { $0.inits += 1 } }
   func destroy() { record.withLock { $0.destroys += 1 } }
 

@@ -46,11 +46,12 @@ extension Device {
   }
 
   func resumeRings() throws(Failure) {
-    // All that can: one that does not lie in memory any more is no reason to stop the others.
+    // All that can: one that fails is no reason to stop the others.
     var fault: FrontEndFault?
     rings.forEach { ring in
       do throws(FrontEndFault) {
-        try ring.resume(surroundings)
+        // A region may go away and come back with other bounds, with a ring in it.
+        try ring.resume(surroundings, waitsForMemory: true)
       } catch {
         fault = error
       }
@@ -165,7 +166,13 @@ extension Device {
     let number = try read(message, UInt64.self)
     let place = try checked { () throws(FrontEndFault) in try RingDescriptorMessage(number) }
     var notifier: Notifier?
-    if let descriptor = message.descriptors.take() { notifier = Notifier(adopting: descriptor) }
+    if let descriptor = message.descriptors.take() {
+      do throws(FrontEndFault) {
+        notifier = try Notifier(adopting: descriptor)
+      } catch {
+        throw .fault(error)
+      }
+    }
     guard place.hasDescriptor == (notifier != nil) else {
       throw .fault(FrontEndFault("message \(request): a descriptor is missing, or one too many"))
     }

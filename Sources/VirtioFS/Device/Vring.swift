@@ -33,11 +33,21 @@ struct Vring: ~Copyable {
   /// Lets the ring run if it can, and moves it to where it lies now.
   ///
   /// - Precondition: It is paused.
-  mutating func resume(_ surroundings: Surroundings) throws(FrontEndFault) {
+  /// - Parameter waitsForMemory: True if it is no fault that the ring does not lie in memory: more may come.
+  mutating func resume(
+    _ surroundings: Surroundings,
+    waitsForMemory: Bool = false
+  ) throws(FrontEndFault) {
     precondition(thread == nil, "a ring is paused before it changes")
     guard let features = surroundings.features, let kick, let addresses, size > 0 else { return }
     guard isEnabled || !features.contains(.protocolFeatures) else { return }
-    let ring = try SplitRing(size: size, at: addresses, in: surroundings.memory)
+    let ring: SplitRing
+    do throws(FrontEndFault) {
+      ring = try SplitRing(size: size, at: addresses, in: surroundings.memory)
+    } catch {
+      if waitsForMemory || surroundings.memory.regions.isEmpty { return }
+      throw error
+    }
     let queue: Virtqueue
     if let former = self.queue {
       queue = former

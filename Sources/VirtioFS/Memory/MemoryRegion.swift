@@ -13,8 +13,8 @@ final class MemoryRegion: Sendable {
   /// Maps a region after checking all that the front end says about it.
   ///
   /// - Parameter file: A file with at least as many bytes as the region claims. It must not shrink while
-  ///   mapped: touching what is missing is SIGBUS. That is in the hands of the front end alone, not
-  ///   of the guest.
+  ///   mapped: touching what is missing is SIGBUS. Where the file takes seals it gets the one against that;
+  ///   otherwise it is in the hands of the front end, though never of the guest.
   init(_ description: RegionMessage, file: borrowing OwnedDescriptor) throws(FrontEndFault) {
     let name = "region at guest address \(description.guestAddress)"
     guard description.size > 0 else { throw FrontEndFault("\(name): empty") }
@@ -24,6 +24,8 @@ final class MemoryRegion: Sendable {
     guard !guestOverflow, !userOverflow, !fileOverflow, fileEnd <= UInt64(Int64.max) else {
       throw FrontEndFault("\(name): its end is beyond all addresses")
     }
+    // Before its size is looked at. Failure: no such file, or sealed already, with this seal or without.
+    _ = fcntl(file.number, CInt(CLinux_F_ADD_SEALS), CInt(CLinux_F_SEAL_SHRINK))
     var status = stat()
     guard fstat(file.number, &status) == 0 else {
       throw FrontEndFault("\(name): fstat: \(Errno.current)")
