@@ -33,7 +33,9 @@ final class FrontEnd {
       file = memfd_create(name, UInt32(CLinux_MFD_CLOEXEC))
       mappedSize = size + fileOffset
       precondition(file >= 0 && ftruncate(file, mappedSize) == 0)
-      host = mmap(nil, mappedSize, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0)! + fileOffset
+      let mapping = mmap(nil, mappedSize, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0)
+      guard let mapping, mapping != MAP_FAILED else { preconditionFailure("mmap of a memfd") }
+      host = mapping + fileOffset
     }
 
     deinit {
@@ -212,9 +214,16 @@ final class FrontEnd {
     regions.removeAll { $0 === region }
   }
 
+  private func region(at address: UInt64) -> Region {
+    guard let region = regions.first(where: { $0.contains(address) }) else {
+      preconditionFailure("the test uses guest address \(address), where there is no memory")
+    }
+    return region
+  }
+
   /// Where a guest address lies on this side.
   func host(_ address: UInt64) -> UnsafeMutableRawPointer {
-    let region = regions.first { $0.contains(address) }!
+    let region = region(at: address)
     return region.host + Int(address - region.message.guestAddress)
   }
 
@@ -232,7 +241,7 @@ final class FrontEnd {
 
   /// The address of the front end for one of the guest.
   func user(_ address: UInt64) -> UInt64 {
-    let region = regions.first { $0.contains(address) }!
+    let region = region(at: address)
     return region.message.userAddress + (address - region.message.guestAddress)
   }
 }

@@ -67,7 +67,8 @@ struct Vring: ~Copyable {
         queue,
         kick: kick,
         session: surroundings.session,
-        allowsIndirect: features.contains(.indirectDescriptors)
+        allowsIndirect: features.contains(.indirectDescriptors),
+        maximumPolling: surroundings.configuration.maximumPolling
       ) { onEvent?(.ringFault(queue: index, $0.description)) }
     } catch {
       queue.stop(with: .noThread)

@@ -44,6 +44,8 @@ final class InflightArea: Sendable {
     _ message: InflightMessage,
     file: borrowing OwnedDescriptor
   ) throws(FrontEndFault) {
+    // As with guest memory: where the file takes the seal it cannot be cut under the mapping.
+    _ = fcntl(file.number, CInt(CLinux_F_ADD_SEALS), CInt(CLinux_F_SEAL_SHRINK))
     var status = stat()
     guard fstat(file.number, &status) == 0, status.st_mode & S_IFMT == S_IFREG,
       let fileSize = UInt64(exactly: status.st_size)

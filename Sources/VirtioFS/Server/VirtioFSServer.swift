@@ -23,11 +23,15 @@ public final class VirtioFSServer: Sendable {
 
   /// Makes a server without a socket, for connections that others accept.
   ///
-  /// - Parameter sessionConfiguration: What to agree on with the guest.
+  /// - Parameters:
+  ///   - sessionConfiguration: What to agree on with the guest.
+  ///   - agreement: What a former server process agreed on with a guest that goes on with this one
+  ///     (`session.agreement`). Its node ids must still be good.
   public init(
     _ fileSystem: any FileSystem,
     configuration: VirtioFSConfiguration = VirtioFSConfiguration(),
-    sessionConfiguration: SessionConfiguration = SessionConfiguration()
+    sessionConfiguration: SessionConfiguration = SessionConfiguration(),
+    resuming agreement: Agreement? = nil
   ) throws(VirtioFSError) {
     try configuration.check()
     do throws(Errno) {
@@ -38,7 +42,11 @@ public final class VirtioFSServer: Sendable {
     var sessionConfiguration = sessionConfiguration
     // Means nothing to another kernel's files.
     sessionConfiguration.capabilities.remove(.passthrough)
-    session = Session(fileSystem: fileSystem, configuration: sessionConfiguration)
+    session = Session(
+      fileSystem: fileSystem,
+      configuration: sessionConfiguration,
+      resuming: agreement
+    )
     self.configuration = configuration
     listener = Guarded(nil)
   }
@@ -54,12 +62,14 @@ public final class VirtioFSServer: Sendable {
     socket path: String,
     mode: UInt32 = 0o600,
     configuration: VirtioFSConfiguration = VirtioFSConfiguration(),
-    sessionConfiguration: SessionConfiguration = SessionConfiguration()
+    sessionConfiguration: SessionConfiguration = SessionConfiguration(),
+    resuming agreement: Agreement? = nil
   ) throws(VirtioFSError) {
     try self.init(
       fileSystem,
       configuration: configuration,
-      sessionConfiguration: sessionConfiguration
+      sessionConfiguration: sessionConfiguration,
+      resuming: agreement
     )
     let socket = try ListeningSocket(path: path, mode: mode)
     listener.withLock { $0 = socket }
@@ -89,7 +99,7 @@ public final class VirtioFSServer: Sendable {
 
   /// Serves one monitor over a connected Unix stream socket, on this thread, until it is gone or `stop`.
   ///
-  /// The session is not finished: another connection goes on with it.
+  /// The session is not finished: another connection goes on with it, but not at the same time.
   public func serve(_ connection: consuming OwnedDescriptor) {
     _ = serveUntilGone(connection)
   }
