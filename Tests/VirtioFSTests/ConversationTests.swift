@@ -1,6 +1,7 @@
 import CLinux
 import FUSE
 import Foundation
+import Glibc
 import Platform
 import Testing
 
@@ -101,125 +102,6 @@ struct ConversationTests {
     }
   }
 
-  @Test("nonsense is refused, and the device works on")
-  func refusals() async throws {
-    try await onThread {
-      let machine = try TestMachine()
-      try machine.initialize()
-      let frontEnd = machine.frontEnd
-      let file = memfd_create("other", 0)
-      defer { close(file) }
-      ftruncate(file, 1 << 20)
-      let event = eventfd(0, 0)
-      defer { close(event) }
-      func refuse(
-        _ request: VhostUserRequest,
-        _ payload: [UInt8] = [],
-        _ descriptors: [CInt] = [],
-        line: Int = #line
-      ) throws {
-        let isRefused = try !frontEnd.acknowledged(request, payload, descriptors: descriptors)
-        #expect(isRefused, "line \(line)")
-        try machine.checkAlive()
-      }
-      func state(_ index: UInt32, _ number: UInt32) -> [UInt8] {
-        bytes(of: RingStateMessage(index: index, number: number))
-      }
-      // Sizes of payloads.
-      try refuse(.setFeatures)
-      try refuse(.setFeatures, [0, 0, 0, 0])
-      try refuse(.setFeatures, [UInt8](repeating: 0, count: 9))
-      try refuse(.setOwner, [0])
-      try refuse(.setRingSize, [0])
-      try refuse(.setRingAddresses, [0])
-      // Features that were not offered.
-      try refuse(.setFeatures, bytes(of: UInt64(1 << 33)))
-      try refuse(.setProtocolFeatures, bytes(of: UInt64(1 << 5)))
-      try refuse(.setConfiguration, [UInt8](repeating: 0, count: 16))
-      // Rings that there are not, sizes that cannot be.
-      for index in [2, 255, UInt32.max] {
-        try refuse(.setRingSize, state(index, 16))
-        try refuse(.setRingBase, state(index, 0))
-        try refuse(.setRingEnabled, state(index, 1))
-        try refuse(.setRingKick, bytes(of: UInt64(index)), [event])
-        try refuse(.setRingCall, bytes(of: UInt64(index)), [event])
-      }
-      for size in [0, 3, 65536, 32, UInt32.max] { try refuse(.setRingSize, state(1, size)) }
-      try refuse(.setRingBase, state(1, 7))
-      try refuse(.setRingBase, state(1, 65536))
-      try refuse(.setRingEnabled, state(1, 2))
-      // Descriptors that lack, or are too many.
-      for request in [VhostUserRequest.setRingKick, .setRingCall, .setRingError] {
-        try refuse(request, bytes(of: UInt64(1)))
-        try refuse(request, bytes(of: UInt64(0x101)), [event])
-        try refuse(request, bytes(of: UInt64(0x201)), [event])
-        try refuse(request, bytes(of: UInt64(1)), [event, event])
-      }
-      try refuse(.setRingKick, bytes(of: UInt64(0x101)))
-      try refuse(.setFeatures, bytes(of: VirtioFeatures.offered.rawValue), [file])
-      // Addresses that are nowhere, unaligned, or would be logged.
-      func addresses(_ change: (inout RingAddressMessage) -> Void) -> [UInt8] {
-        var message = machine.requests.addresses.withUnsafeBytes {
-          $0.loadUnaligned(as: RingAddressMessage.self)
-        }
-        change(&message)
-        return bytes(of: message)
-      }
-      try refuse(.setRingAddresses, addresses { $0.flags = 1 })
-      try refuse(.setRingAddresses, addresses { $0.descriptors += 8 })
-      try refuse(.setRingAddresses, addresses { $0.available += 1 })
-      try refuse(.setRingAddresses, addresses { $0.used += 2 })
-      // Regions.
-      func region(_ guest: UInt64, _ size: UInt64, _ user: UInt64, _ offset: UInt64) -> [UInt8] {
-        let message = RegionMessage(
-          guestAddress: guest,
-          size: size,
-          userAddress: user,
-          fileOffset: offset
-        )
-        return bytes(of: UInt64(0)) + bytes(of: message)
-      }
-      let free: UInt64 = 1 << 40
-      try refuse(.addMemoryRegion, region(free, 4096, free, 0))
-      try refuse(.addMemoryRegion, region(free, 4096, free, 0), [file, file])
-      try refuse(.addMemoryRegion, region(free, 4096, free, 0), [event])
-      try refuse(.addMemoryRegion, region(free, 0, free, 0), [file])
-      try refuse(.addMemoryRegion, region(.max - 100, 4096, free, 0), [file])
-      try refuse(.addMemoryRegion, region(free, 4096, .max - 100, 0), [file])
-      try refuse(.addMemoryRegion, region(free, 4096, free, .max - 100), [file])
-      try refuse(.addMemoryRegion, region(free, .max / 2, free, .max / 2), [file])
-      // One byte more than the file has.
-      try refuse(.addMemoryRegion, region(free, 1 << 20, free, 1), [file])
-      // Overlaps in the guest, and in the front end.
-      try refuse(.addMemoryRegion, region((1 << 20) - 1, 2, free, 0), [file])
-      try refuse(.addMemoryRegion, region(free, 4096, 0x7f00_0000_1000, 0), [file])
-      try refuse(.removeMemoryRegion, region(free, 4096, free, 0))
-      try refuse(.removeMemoryRegion, region(0, 4096, 0x7f00_0000_0000, 0))
-      try refuse(.setMemoryTable, bytes(of: UInt64(1)) + region(free, 4096, free, 0)[8...])
-      try refuse(.setMemoryTable, bytes(of: UInt64(2)) + region(free, 4096, free, 0)[8...], [file])
-      try refuse(.setMemoryTable, bytes(of: UInt64(9)), [file])
-      try refuse(.setMemoryTable, bytes(of: UInt32.max), [file])
-      let same = Array(region(free, 4096, free, 0)[8...])
-      try refuse(.setMemoryTable, bytes(of: UInt64(2)) + same + same, [file, file])
-      // Requests in flight.
-      try refuse(
-        .setInflight,
-        bytes(of: InflightMessage(size: 0, offset: 0, queueCount: 2, queueSize: 64)),
-        [file]
-      )
-      try refuse(.setInflight, [0], [file])
-      // And what there is not.
-      for number in [0, 6, 7, 19, 22, 28, 33, 41, 42, 99, UInt32.max] {
-        let header = bytes(of: number) + bytes(of: UInt32(9)) + bytes(of: UInt32(0))
-        try frontEnd.send(bytes: header)
-        let reply = try frontEnd.receive(20).bytes
-        #expect(reply.suffix(8).contains { $0 != 0 })
-        try machine.checkAlive()
-      }
-      #expect(machine.shutDown())
-    }
-  }
-
   @Test("a reply was never asked for: GET_ messages with bad content end the connection")
   func brokenQuestions() async throws {
     try await onThread {
@@ -293,7 +175,7 @@ struct ConversationTests {
     try await onThread {
       let machine = try TestMachine()
       try machine.initialize()
-      try submitSlow(machine, at: 20)
+      try machine.submitSlow(at: 20)
       let file = machine.fileSystem
       let release = try NativeThread(name: "release") {
         usleep(50_000)
@@ -315,27 +197,12 @@ struct ConversationTests {
     }
   }
 
-  private func submitSlow(_ machine: TestMachine, at head: UInt16) throws {
-    let request = Message.read(4, offset: 0, size: 5000, unique: 70)
-    machine.frontEnd.write(request, at: TestMachine.high)
-    machine.requests.lay(
-      [
-        .init(address: TestMachine.high, count: UInt32(request.count)),
-        .init(address: TestMachine.high + 4096, count: 16, isWritable: true),
-        .init(address: TestMachine.high + 8192, count: 5000, isWritable: true),
-      ],
-      at: head
-    )
-    machine.requests.submit(head)
-    while machine.server.session.detachedCount == 0 { usleep(200) }
-  }
-
   @Test("a front end that goes away while requests are in flight is let go")
   func goneWhileInFlight() async throws {
     try await onThread {
       let machine = try TestMachine()
       try machine.initialize()
-      try submitSlow(machine, at: 20)
+      try machine.submitSlow(at: 20)
       // The task is told, and nothing waits for it.
       #expect(machine.shutDown())
       #expect(machine.server.session.detachedCount == 0)
@@ -350,7 +217,7 @@ struct ConversationTests {
     try await onThread {
       let machine = try TestMachine()
       try machine.initialize()
-      try submitSlow(machine, at: 20)
+      try machine.submitSlow(at: 20)
       try machine.frontEnd.send(.getRingBase, machine.requests.state(0))
       usleep(20_000)
       #expect(machine.shutDown())
@@ -362,7 +229,7 @@ struct ConversationTests {
     try await onThread {
       let machine = try TestMachine()
       try machine.initialize()
-      try submitSlow(machine, at: 20)
+      try machine.submitSlow(at: 20)
       try machine.frontEnd.demand(.resetDevice)
       #expect(machine.fileSystem.record.withLock { $0.destroys } == 1)
       #expect(machine.fileSystem.eventually { $0.cancelled == 1 })
@@ -385,7 +252,7 @@ struct ConversationTests {
       try machine.initialize()
       let frontEnd = machine.frontEnd
       for round in 0..<5 {
-        try submitSlow(machine, at: 20)
+        try machine.submitSlow(at: 20)
         let extra = FrontEnd.Region(
           guest: 1 << 41,
           size: 1 << 20,
@@ -422,50 +289,6 @@ struct ConversationTests {
       let maps = try String(contentsOfFile: "/proc/self/maps", encoding: .utf8)
       #expect(!maps.contains("slot-to-go"))
       #expect(machine.shutDown())
-    }
-  }
-
-  @Test("what was in flight when a connection broke is done by the next one")
-  func inflightSurvives() async throws {
-    try await onThread {
-      let fileSystem = SampleFileSystem()
-      let first = try TestMachine(fileSystem: fileSystem, starts: false)
-      try first.frontEnd.negotiate()
-      try first.frontEnd.setMemoryTable()
-      let wish = InflightMessage(size: 0, offset: 0, queueCount: 2, queueSize: 64)
-      try first.frontEnd.send(.getInflight, bytes(of: wish))
-      let (area, descriptors) = try first.frontEnd.reply(to: .getInflight)
-      let file = try #require(descriptors.first)
-      defer { close(file) }
-      let description = area.withUnsafeBytes { $0.loadUnaligned(as: InflightMessage.self) }
-      #expect(description.size == 2 * (16 + 64 * 16 + 48))
-      try first.frontEnd.demand(.setInflight, area, descriptors: [file])
-      try first.hiprio.start()
-      try first.requests.start()
-      try first.initialize()
-      try submitSlow(first, at: 20)
-      try first.checkAlive()
-      #expect(first.shutDown())
-      first.requests.collect()
-      #expect(first.requests.completed.isEmpty)
-
-      // The same guest by another connection, which says that it goes on behind the last answer.
-      let second = try TestMachine(fileSystem: fileSystem, server: first.server, starts: false)
-      second.frontEnd.regions = first.frontEnd.regions
-      try second.frontEnd.negotiate()
-      try second.frontEnd.setMemoryTable()
-      try second.frontEnd.demand(.setInflight, area, descriptors: [file])
-      second.requests.availableIndex = first.requests.availableIndex
-      second.requests.seenUsed = first.requests.seenUsed
-      try second.requests.start(base: first.requests.seenUsed)
-      fileSystem.release()
-      #expect(try second.requests.wait(for: 20) == 5016)
-      let reply = second.frontEnd.read(5000, at: TestMachine.high + 8192)
-      #expect(reply == SampleFileSystem.bigBytes(at: 0, count: 5000))
-      // The session is the same: no INIT is needed.
-      try second.checkAlive()
-      #expect(fileSystem.record.withLock { $0.inits } == 1)
-      #expect(try second.requests.stop() == second.requests.availableIndex)
     }
   }
 }

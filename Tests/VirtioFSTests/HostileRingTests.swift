@@ -33,6 +33,29 @@ struct HostileRingTests {
     case indirectEndOutside
     case indirectNextOutside
     case indirectLoop
+
+    /// What the device must have found.
+    var fault: RingFault {
+      switch self {
+      case .availableIndexJumps: .tooManyAvailable(65)
+      case .headOutOfRange: .headOutOfRange(64)
+      case .headInUse: .headInUse(0)
+      case .nextOutOfRange: .nextOutOfRange(64)
+      case .loop, .loopOfOne, .indirectLoop: .chainTooLong
+      case .readableAfterWritable: .readableAfterWritable
+      case .addressOutsideMemory: .outsideMemory(1 << 50, 16)
+      case .addressInGap: .outsideMemory(2 << 20, 16)
+      case .endOutsideMemory: .outsideMemory((2 << 20) - 8, 16)
+      case .addressOverflows: .outsideMemory(.max - 7, 16)
+      case .sumTooLarge: .chainTooLarge
+      case .indirectUneven: .indirectLength(40)
+      case .indirectEmpty: .indirectLength(0)
+      case .indirectNested, .indirectWithNext: .indirectMisused
+      case .indirectOutside: .outsideMemory(1 << 40, 32)
+      case .indirectEndOutside: .outsideMemory((2 << 20) - 16, 32)
+      case .indirectNextOutside: .nextOutOfRange(2)
+      }
+    }
   }
 
   @Test("a malformed chain stops the ring and nothing else", arguments: Malformation.allCases)
@@ -86,7 +109,10 @@ struct HostileRingTests {
         queue.lay([good, .init(address: .max - 7, count: 16, isWritable: true)], at: 0)
         queue.submit(0)
       case .sumTooLarge:
-        queue.lay([good] + [Part](repeating: .init(address: 0, count: .max), count: 3), at: 0)
+        // So much memory that two descriptors of the greatest length fit, with nothing in it.
+        try memory.addRegion(FrontEnd.Region(guest: 1 << 44, size: 5 << 30, user: 1 << 44))
+        let huge = Part(address: 1 << 44, count: .max)
+        queue.lay([good, huge, huge], at: 0)
         queue.submit(0)
       case .indirectUneven, .indirectEmpty:
         let count: UInt32 = malformation == .indirectEmpty ? 0 : 40
@@ -127,6 +153,7 @@ struct HostileRingTests {
         queue.submit(0)
       }
       #expect(queue.waitForFault())
+      #expect(machine.waitForFault() == malformation.fault.description)
       if malformation != .headInUse {
         #expect(
           memory.read(Int(TestMachine.seam) / 4, at: 0xA0000) == before || usesTable(malformation)
@@ -268,7 +295,7 @@ struct HostileRingTests {
       let original = UInt64(256) | 2 << 32
       let flipper = try NativeThread(name: "flipper") {
         // Flips between a good length and one far outside of memory.
-        let place = UnsafeMutableRawPointer(bitPattern: place)!
+        guard let place = UnsafeMutableRawPointer(bitPattern: place) else { return }
         while !isDone.withLock({ $0 }) {
           for _ in 0..<1000 {
             CLinux_store64(place, original)

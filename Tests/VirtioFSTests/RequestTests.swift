@@ -106,6 +106,49 @@ struct RequestTests {
     }
   }
 
+  @Test("a reply may consist of more pieces than one system call takes")
+  func manyPieces() async throws {
+    try await onThread {
+      let machine = try TestMachine(queueSize: 2048)
+      try machine.initialize()
+      let pieces = (0..<1500).map { index in
+        // With gaps between them, and from the top down.
+        GuestQueue.Part(
+          address: TestMachine.high + UInt64(1499 - index) * 1024,
+          count: 500,
+          isWritable: true
+        )
+      }
+      let size = 1500 * 500 - 16
+      let request = Message.read(3, offset: 99, size: UInt32(size), unique: 4)
+      machine.frontEnd.write(request, at: TestMachine.requestAddress)
+      let start = GuestQueue.Part(
+        address: TestMachine.requestAddress,
+        count: UInt32(request.count)
+      )
+      machine.requests.lay([start] + pieces, at: 7)
+      machine.requests.submit(7)
+      #expect(try machine.requests.wait(for: 7) == UInt32(size + 16))
+      let reply = try GuestReply(
+        pieces.flatMap { machine.frontEnd.read(500, at: $0.address) }
+      )
+      #expect(reply.body == SampleFileSystem.bigBytes(at: 99, count: size))
+    }
+  }
+
+  @Test("a file that is shorter than promised is an error, never a short reply")
+  func shortFile() async throws {
+    try await onThread {
+      let machine = try TestMachine()
+      try machine.initialize()
+      #expect(ftruncate(machine.fileSystem.big, 1 << 20) == 0)
+      let reply = try machine.call(Message.read(3, offset: (1 << 20) - 10, size: 100, unique: 4))
+      #expect(reply.error == -EIO)
+      #expect(reply.body.isEmpty)
+      try machine.checkAlive()
+    }
+  }
+
   @Test("an indirect table may lie across two regions")
   func indirectAcrossRegions() async throws {
     try await onThread {

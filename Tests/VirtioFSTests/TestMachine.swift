@@ -93,6 +93,18 @@ final class TestMachine {
   /// Waits for the device to end by itself.
   func waitForEnd() -> Bool { ended.wait(milliseconds: 10_000) ?? false }
 
+  /// What the device says about a broken ring.
+  func waitForFault() -> String? {
+    for _ in 0..<10_000 {
+      let found = events.withLock { events in
+        events.compactMap { if case .ringFault(1, let fault) = $0 { fault } else { nil } }.first
+      }
+      if let found { return found }
+      usleep(1000)
+    }
+    return nil
+  }
+
   func nextUnique() -> UInt64 {
     unique += 2
     return unique
@@ -116,6 +128,23 @@ final class TestMachine {
     let written = try requests.wait(for: 0)
     #expect(written <= room)
     return try GuestReply(frontEnd.read(Int(written), at: Self.replyAddress))
+  }
+
+  /// Sends a read of 5000 bytes that waits for `fileSystem.release`, its reply to 4096 and 8192 bytes
+  /// above `high`.
+  func submitSlow(at head: UInt16) throws {
+    let request = Message.read(4, offset: 0, size: 5000, unique: 70)
+    frontEnd.write(request, at: Self.high)
+    requests.lay(
+      [
+        .init(address: Self.high, count: UInt32(request.count)),
+        .init(address: Self.high + 4096, count: 16, isWritable: true),
+        .init(address: Self.high + 8192, count: 5000, isWritable: true),
+      ],
+      at: head
+    )
+    requests.submit(head)
+    while server.session.detachedCount == 0 { usleep(200) }
   }
 
   @discardableResult
