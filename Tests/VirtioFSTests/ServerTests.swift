@@ -282,7 +282,7 @@ struct ServerTests {
   func badNumbers() {
     for change in [
       { $0.requestQueues = 0 }, { $0.requestQueues = 65 }, { $0.maximumQueueSize = 48 },
-      { $0.maximumQueueSize = 65536 }, { $0.maximumInFlight = 0 }, { $0.maximumPolling = -1 },
+      { $0.maximumQueueSize = 65536 }, { $0.maximumInFlight = 0 },
     ] as [(inout VirtioFSConfiguration) -> Void] {
       var configuration = VirtioFSConfiguration()
       change(&configuration)

@@ -29,14 +29,6 @@ static inline void CLinux_store32(void *_Nonnull to, uint32_t value) {
 static inline void CLinux_store64(void *_Nonnull to, uint64_t value) {
   __atomic_store_n((uint64_t *)to, value, __ATOMIC_RELAXED);
 }
-// Says to the processor that the loop around it waits for memory to change.
-static inline void CLinux_relax(void) {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  __asm__ volatile("isb");
-#endif
-}
 static inline void CLinux_full_fence(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 
 // A copy that no compiler can take for the original: the function is opaque to its callers.

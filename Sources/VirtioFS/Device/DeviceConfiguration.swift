@@ -9,10 +9,6 @@ public struct VirtioFSConfiguration: Sendable {
   public var maximumQueueSize = 32768
   /// How many requests of one queue may wait for an answer before no more are taken from it.
   public var maximumInFlight = 256
-  /// For how long a queue's thread may look for the next request before it sleeps, in microseconds; 0: not
-  /// at all. It does so only while requests follow each other that fast, and saves the guest a kick and
-  /// itself a wake-up with each. It is of no use where virtual and real processors are scarce.
-  public var maximumPolling = 50
   /// Told what happens, for a log. Called on any thread.
   public var onEvent: (@Sendable (VirtioFSEvent) -> Void)?
 
@@ -31,12 +27,6 @@ public struct VirtioFSConfiguration: Sendable {
       throw VirtioFSError(
         .configuration,
         "a queue's size is a power of two from 2 to 32768, not \(maximumQueueSize)"
-      )
-    }
-    guard (0...1_000_000).contains(maximumPolling) else {
-      throw VirtioFSError(
-        .configuration,
-        "polling lasts 0 to 1,000,000 microseconds, not \(maximumPolling)"
       )
     }
     guard maximumInFlight > 0 else {

@@ -67,8 +67,7 @@ struct Vring: ~Copyable {
         queue,
         kick: kick,
         session: surroundings.session,
-        allowsIndirect: features.contains(.indirectDescriptors),
-        maximumPolling: surroundings.configuration.maximumPolling
+        allowsIndirect: features.contains(.indirectDescriptors)
       ) { onEvent?(.ringFault(queue: index, $0.description)) }
     } catch {
       queue.stop(with: .noThread)

@@ -23,20 +23,13 @@ struct QueueThread: ~Copyable {
     kick: Notifier,
     session: Session,
     allowsIndirect: Bool,
-    maximumPolling: Int,
     onFault: @escaping @Sendable (RingFault) -> Void
   ) throws(Errno) {
     queue.isStopping.store(false, ordering: .relaxed)
     _ = queue.wake.consume()
     self.queue = queue
     thread = try NativeThread(name: "virtiofs-\(queue.index)") {
-      let fault = Self.run(
-        queue,
-        kick,
-        session,
-        allowsIndirect,
-        PollingBudget(microseconds: maximumPolling)
-      )
+      let fault = Self.run(queue, kick, session, allowsIndirect)
       if let fault {
         queue.stop(with: fault)
         onFault(fault)
@@ -55,10 +48,8 @@ struct QueueThread: ~Copyable {
     _ queue: Virtqueue,
     _ kick: Notifier,
     _ session: Session,
-    _ allowsIndirect: Bool,
-    _ budget: PollingBudget
+    _ allowsIndirect: Bool
   ) -> RingFault? {
-    var budget = budget
     let worker = session.makeWorker(channel: queue)
     let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: requestLimit, alignment: 16)
     defer { buffer.deallocate() }
@@ -72,7 +63,6 @@ struct QueueThread: ~Copyable {
           try sleep(queue, kick: nil)
           continue
         }
-        if poll(queue, ring, budget) { continue }
         // Ask for a kick first, then look once more: a request that came between would never be seen.
         if usesEventIndex {
           ring.setAvailableEvent(queue.nextAvailable)
@@ -81,9 +71,7 @@ struct QueueThread: ~Copyable {
         }
         CLinux_full_fence()
         if ring.availableIndex != queue.nextAvailable { continue }
-        let start = PollingBudget.now
         try sleep(queue, kick: kick)
-        budget.slept(since: start)
       }
     } catch {
       return error
@@ -119,30 +107,13 @@ struct QueueThread: ~Copyable {
     return false
   }
 
-  /// Looks for a request for as long as the budget lasts. True if there is one.
-  private static func poll(
-    _ queue: Virtqueue,
-    _ ring: SplitRing,
-    _ budget: PollingBudget
-  ) -> Bool {
-    guard budget.isOpen else { return false }
-    let start = PollingBudget.now
-    repeat {
-      for _ in 0..<32 {
-        if ring.availableIndex != queue.nextAvailable { return true }
-        CLinux_relax()
-      }
-    } while budget.lasts(since: start) && !queue.isStopping.load(ordering: .relaxed)
-    return false
-  }
-
   /// Waits for a kick or for `wake`.
   private static func sleep(_ queue: Virtqueue, kick: Notifier?) throws(RingFault) {
     var files = [
       pollfd(fd: queue.wake.number, events: Int16(POLLIN), revents: 0),
       pollfd(fd: kick?.number ?? -1, events: Int16(POLLIN), revents: 0),
     ]
-    while Glibc.poll(&files, nfds_t(files.count), -1) == -1 {
+    while poll(&files, nfds_t(files.count), -1) == -1 {
       guard errno == EINTR else { throw .kickBroken }
     }
     if files[0].revents != 0 { queue.wake.consume() }
