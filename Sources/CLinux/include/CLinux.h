@@ -8,6 +8,8 @@
 #include <sys/types.h>
 #include <sys/xattr.h>
 
+#include "CLinuxVirtio.h"
+
 // openat2(2): the variadic syscall(2) cannot be called from Swift.
 #define CLinux_RESOLVE_NO_MAGICLINKS 0x02
 #define CLinux_RESOLVE_NO_SYMLINKS 0x04
