@@ -81,9 +81,9 @@ struct RootsCommand: AsyncParsableCommand {
 /// A root's name as given on the command line.
 func parseRootName(_ text: String) throws -> PathComponent {
   do {
-    return try PathComponent(text)
+    return try PathComponent(ArgumentBytes.bytes(text))
   } catch {
-    throw ValidationError("'\(text)' cannot name a root: \(error)")
+    throw ValidationError("'\(escaped(ArgumentBytes.bytes(text)))' cannot name a root: \(error)")
   }
 }
 
