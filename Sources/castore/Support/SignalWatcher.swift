@@ -17,11 +17,14 @@ final class SignalWatcher: Sendable {
     var thread = pthread_t()
     // The thread never ends, and keeps the reference that it is given.
     let code = pthread_create(
-      &thread, nil,
+      &thread,
+      nil,
       { argument in
         guard let argument else { return nil }
         Unmanaged<Body>.fromOpaque(argument).takeUnretainedValue().run()
-      }, body.toOpaque())
+      },
+      body.toOpaque()
+    )
     precondition(code == 0, "a process that cannot start a thread cannot have come this far")
     pthread_detach(thread)
   }
