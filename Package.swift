@@ -64,24 +64,46 @@ let package = Package(
       ]
     ),
 
+    // These measure; they are not shipped.
+    .executableTarget(
+      name: "castore-bench",
+      dependencies: [argumentParser],
+      path: "Benchmarks/castore-bench"
+    ),
+    .executableTarget(
+      name: "b3bench",
+      dependencies: ["BLAKE3", "Platform"],
+      path: "Benchmarks/b3bench"
+    ),
+
     // Shared by test targets: conformance suites and fixtures.
     .target(
       name: "CastoreTestSupport",
-      dependencies: ["BLAKE3", "Castore"],
+      dependencies: ["BLAKE3", "Castore", "Platform"],
       path: "Tests/CastoreTestSupport"
     ),
     .testTarget(name: "PlatformTests", dependencies: ["CLinux", "Platform"]),
     .testTarget(name: "BLAKE3Tests", dependencies: ["BLAKE3", "CBLAKE3", "Platform"]),
     .testTarget(name: "FUSETests", dependencies: ["CLinux", "FUSE", "Platform"]),
     .testTarget(name: "CastoreTests", dependencies: ["BLAKE3", "Castore", "CastoreTestSupport"]),
+    // A process that the storage tests kill, starve and run as another user.
+    .executableTarget(
+      name: "store-torture",
+      dependencies: ["Castore", "CastoreStorage", "FileTree"],
+      path: "Tests/Helpers/store-torture"
+    ),
     .testTarget(
       name: "CastoreStorageTests",
-      dependencies: ["BLAKE3", "Castore", "CastoreStorage", "CastoreTestSupport", "Platform"]
+      dependencies: [
+        "BLAKE3", "Castore", "CastoreStorage", "CastoreTestSupport", "FileTree", "Platform",
+        "store-torture",
+      ]
     ),
     .testTarget(
       name: "FileTreeTests",
       dependencies: [
         "Castore", "CastoreStorage", "CastoreTestSupport", "FileTree", "Platform",
+        "store-torture",
       ]
     ),
     .testTarget(

@@ -21,7 +21,12 @@ public enum BLAKE3 {
     if bytes.count <= chunkLength {
       var root = Digest.zero
       cblake3_hash_chunk(
-        &key, mode.flags | CBLAKE3_ROOT, 0, bytes.baseAddress, bytes.count, &root
+        &key,
+        mode.flags | CBLAKE3_ROOT,
+        0,
+        bytes.baseAddress,
+        bytes.count,
+        &root
       )
       return root
     }

@@ -44,7 +44,8 @@ enum Crew {
   }
 }
 
-private nonisolated func memberMain(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer?
+private nonisolated func memberMain(_ argument: UnsafeMutableRawPointer?)
+  -> UnsafeMutableRawPointer?
 {
   guard let argument else { return nil }
   Unmanaged<Crew.Member>.fromOpaque(argument).takeRetainedValue().body()

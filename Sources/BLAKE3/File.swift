@@ -4,7 +4,7 @@ public import Platform
 extension BLAKE3 {
   // What is read at a time: fits the second-level cache together with what hashing needs.
   // Never a memory map: its page faults cost more than the copy.
-  static let readLength = 256 * 1024
+  package static let readLength = 256 * 1024
 
   /// Hashes a file from its first byte to its end, wherever its own offset is. Blocks.
   ///
@@ -34,7 +34,11 @@ extension BLAKE3 {
     let workers = max(1, workers ?? Crew.size)
     if workers > 1 && expected >= ParallelFile.minimum {
       let whole = try ParallelFile.hash(
-        file.number, expected: expected, workers: workers, mode: mode, progress: progress
+        file.number,
+        expected: expected,
+        workers: workers,
+        mode: mode,
+        progress: progress
       )
       if let whole { return whole }
     }
@@ -75,7 +79,7 @@ extension BLAKE3 {
   /// Reads until the buffer is full or the file ends.
   ///
   /// Corresponds to `pread(2)`.
-  static func readFully(
+  package static func readFully(
     _ file: CInt,
     into buffer: UnsafeMutableRawBufferPointer,
     at offset: Int

@@ -7,8 +7,9 @@ extension BLAKE3 {
   /// What is in memory as a whole is hashed faster by ``BLAKE3/hash(_:mode:)``.
   ///
   /// Memory is 22 KiB, whatever the input's length.
-  // Sendable: the storage has this one owner, and what borrows it only reads it.
   public struct Hasher: ~Copyable, @unchecked Sendable {
+    // Sendable: the storage has this one owner, and what borrows it only reads it.
+
     private static let bufferLength = 16 * chunkLength
     // 2^64 bytes are 2^47 groups, and each bit of their number has at most one finished subtree.
     private static let stackCapacity = 48

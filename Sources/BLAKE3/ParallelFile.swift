@@ -1,13 +1,13 @@
-internal import Platform
+package import Platform
 internal import Synchronization
 
 /// One file hashed by several threads, which take equal pieces of it in turn.
 ///
 /// How long the file is, is not taken from its metadata: threads take pieces until one of them
 /// meets the end. Should several meet ends (the file changed), the first counts.
-enum ParallelFile {
+package enum ParallelFile {
   /// Below this, starting a thread costs more than it saves.
-  static let minimum = 1 << 20
+  package static let minimum = 1 << 20
 
   private struct State {
     // One value for each piece from the first one on, zero where it is still to come.
@@ -38,7 +38,7 @@ enum ParallelFile {
   ///
   /// - Returns: Nothing if the file proves to be no longer than one piece: then what was
   ///   hashed as a subtree is the root, and the caller hashes it anew.
-  static func hash(
+  package static func hash(
     _ file: CInt,
     expected: Int,
     workers: Int,

@@ -114,7 +114,11 @@ extension BLAKE3 {
     var key = mode.key
     let count = cvs.withUnsafeMutableBytes { bytes in
       cblake3_reduce(
-        &key, mode.flags, bytes.baseAddress, bytes.count / Digest.byteCount, max(limit, 1)
+        &key,
+        mode.flags,
+        bytes.baseAddress,
+        bytes.count / Digest.byteCount,
+        max(limit, 1)
       )
     }
     cvs.removeSubrange(count...)

@@ -115,26 +115,34 @@ int cblake3_force_level(int level) {
 
 // The sixteen words after the rounds. A batch costs as much as two of these, so one or two
 // messages run here; on scalars, which beat a row in each vector.
-static inline void compress(const uint32_t h[8], const uint8_t *block, uint32_t length,
-                            uint64_t counter, uint32_t flags, uint32_t v[16]) {
+__attribute__((always_inline)) static inline void compress(const uint32_t h[8],
+                                                            const uint8_t *block,
+                                                            uint32_t length, uint64_t counter,
+                                                            uint32_t flags, uint32_t s[16]) {
   uint32_t m[16];
-  uint32_t s[16] = {h[0], h[1], h[2], h[3], h[4], h[5], h[6], h[7],
-                    CBLAKE3_IV0, CBLAKE3_IV1, CBLAKE3_IV2, CBLAKE3_IV3,
-                    (uint32_t)counter, (uint32_t)(counter >> 32), length, flags};
+  const uint32_t tail[4] = {(uint32_t)counter, (uint32_t)(counter >> 32), length, flags};
+  memcpy(s, h, CV);
+  s[8] = CBLAKE3_IV0, s[9] = CBLAKE3_IV1, s[10] = CBLAKE3_IV2, s[11] = CBLAKE3_IV3;
+  memcpy(s + 12, tail, sizeof tail);
   memcpy(m, block, BLOCK);
 #define COLUMNS(...) CBLAKE3_COLUMNS(s, m, __VA_ARGS__)
 #define DIAGONALS(...) CBLAKE3_DIAGONALS(s, m, __VA_ARGS__)
   CBLAKE3_ROUNDS(COLUMNS, DIAGONALS)
 #undef COLUMNS
 #undef DIAGONALS
-  memcpy(v, s, sizeof s);
 }
 
-static inline void compressInto(uint32_t h[8], const uint8_t *block, uint32_t length,
-                                uint64_t counter, uint32_t flags) {
+__attribute__((noinline)) static void compressInto(uint32_t h[8], const uint8_t *block,
+                                                   uint32_t length, uint64_t counter,
+                                                   uint32_t flags) {
   uint32_t v[16];
   compress(h, block, length, counter, flags, v);
-  for (int i = 0; i < 8; i++) h[i] = v[i] ^ v[i + 8];
+  for (int i = 0; i < 8; i++) {
+    uint32_t word = v[i] ^ v[i + 8];
+    // Keeps the word a scalar: gathering it into a vector costs more than its store.
+    __asm__("" : "+r"(word));
+    h[i] = word;
+  }
 }
 
 // Everything of a chunk but its last block. Returns where that begins and what flags it has left.

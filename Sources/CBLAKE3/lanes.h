@@ -78,10 +78,20 @@
   v[4] = h[4], v[5] = h[5], v[6] = h[6], v[7] = h[7];                    \
   v[8] = SPLAT(CBLAKE3_IV0), v[9] = SPLAT(CBLAKE3_IV1);                  \
   v[10] = SPLAT(CBLAKE3_IV2), v[11] = SPLAT(CBLAKE3_IV3);                \
-  v[12] = *(const Words *)&low[(s) * LANES];                             \
-  v[13] = *(const Words *)&high[(s) * LANES];                            \
-  v[14] = *(const Words *)&lengths[(s) * LANES];                         \
-  v[15] = *(const Words *)&domains[(s) * LANES];
+  v[12] = low##s, v[13] = high##s;                                       \
+  v[14] = SPLAT(CBLAKE3_BLOCK_BYTES), v[15] = SPLAT(domain);             \
+  if (endsTail) {                                                        \
+    v[14] = *(const Words *)&lengths[(s) * LANES];                       \
+    v[15] = *(const Words *)&domains[(s) * LANES];                       \
+  }
+// Counters of consecutive messages; a comparison that holds is -1, which carries.
+#define BEGIN_COUNTERS(low, high, s)                                                           \
+  Words low = SPLAT(job->counter), high = SPLAT(job->counter >> 32);                           \
+  if (job->counts) {                                                                           \
+    const Words start = low;                                                                   \
+    low += *(const Words *)&steps[(s) * LANES];                                                \
+    high -= (Words)(low < start);                                                              \
+  }
 #define END_BLOCK(v, h)                                                          \
   h[0] = v[0] ^ v[8], h[1] = v[1] ^ v[9], h[2] = v[2] ^ v[10], h[3] = v[3] ^ v[11]; \
   h[4] = v[4] ^ v[12], h[5] = v[5] ^ v[13], h[6] = v[6] ^ v[14], h[7] = v[7] ^ v[15];
@@ -110,34 +120,26 @@ TARGET static void KERNEL(const struct batch *job) {
   // Messages stand at any address.
   typedef uint32_t Quarter __attribute__((vector_size(16), aligned(1), may_alias));
 
+  _Alignas(64) static const uint32_t steps[16] = {0, 1, 2,  3,  4,  5,  6,  7,
+                                                  8, 9, 10, 11, 12, 13, 14, 15};
   const uint8_t *lane[COUNT];
-  _Alignas(64) uint32_t low[COUNT];
-  _Alignas(64) uint32_t high[COUNT];
-  _Alignas(64) uint32_t lengths[COUNT];
-  _Alignas(64) uint32_t domains[COUNT];
   uint32_t saved[8];
   uint32_t key[8];
   memcpy(key, job->key, sizeof key);
 
+  // Idle lanes repeat the first message; what they compute is dropped.
   const unsigned last = job->count - 1;
-  for (unsigned i = 0; i < COUNT; i++) {
-    // Idle lanes repeat the first message; what they compute is dropped.
-    lane[i] = job->input + (i <= last ? i * job->stride : 0);
-    const uint64_t counter = job->counter + (job->counts ? i : 0);
-    low[i] = (uint32_t)counter;
-    high[i] = (uint32_t)(counter >> 32);
-    lengths[i] = CBLAKE3_BLOCK_BYTES;
-  }
-  if (job->tail) {
-    // The short last chunk rides along in the last busy lane, which is never the first.
-    lane[last] = job->tail;
-  }
+  for (unsigned i = 0; i < COUNT; i++) lane[i] = job->input + (i <= last ? i * job->stride : 0);
+  // The short last chunk rides along in the last busy lane, which is never the first.
+  if (job->tail) lane[last] = job->tail;
 
   Words h0[8];
   BEGIN_KEY(h0);
+  BEGIN_COUNTERS(low0, high0, 0)
 #if STATES == 2
   Words h1[8];
   BEGIN_KEY(h1);
+  BEGIN_COUNTERS(low1, high1, 1)
 #endif
 
   for (size_t block = 0; block < job->blocks; block++) {
@@ -145,8 +147,10 @@ TARGET static void KERNEL(const struct batch *job) {
     const uint32_t domain = job->flags | (block == 0 ? job->first : 0) |
                             (block + 1 == job->blocks ? job->last : 0);
     const int endsTail = job->tail && block == job->tailBlock;
-    for (unsigned i = 0; i < COUNT; i++) domains[i] = domain;
+    _Alignas(64) uint32_t lengths[COUNT];
+    _Alignas(64) uint32_t domains[COUNT];
     if (endsTail) {
+      for (unsigned i = 0; i < COUNT; i++) lengths[i] = CBLAKE3_BLOCK_BYTES, domains[i] = domain;
       lengths[last] = job->tailLength;
       domains[last] = domain | job->last;
     }
@@ -207,6 +211,7 @@ TARGET static void KERNEL(const struct batch *job) {
 #undef SPLAT
 #undef BEGIN_KEY
 #undef BEGIN_BLOCK
+#undef BEGIN_COUNTERS
 #undef END_BLOCK
 #undef STORE_ROWS
 #undef SAVE_LANE

@@ -84,23 +84,29 @@ public struct DirectoryClosure: Sendable {
   }
 
   private func children(of position: Int) -> [Int] {
-    Self.children(of: encodings[position].encoding).compactMap { positions[$0.digest] }
+    var children: [Int] = []
+    Self.forEachChild(of: encodings[position].encoding) { child in
+      if let position = positions[child.digest] { children.append(position) }
+    }
+    return children
   }
 
-  /// The child directories in the canonical encoding of a valid directory.
-  static func children(of encoding: [UInt8]) -> [Child] {
-    var children: [Child] = []
+  /// Goes through the child directories in the canonical encoding of a valid directory.
+  ///
+  /// One by one: a hostile directory may have a great many.
+  static func forEachChild<Failure: Error>(
+    of encoding: [UInt8],
+    _ body: (Child) throws(Failure) -> Void
+  ) throws(Failure) {
     let bytes = encoding.span.bytes
     var offset = 0
     while offset < bytes.byteCount {
-      let rest = bytes.extracting(droppingFirst: offset)
-      let entry = DirectoryEntryView(rest)
+      let entry = DirectoryEntryView(bytes.extracting(droppingFirst: offset))
       // Directories come before everything else.
       guard entry.kind == .directory, let digest = entry.digest else { break }
       let name = entry.name.withUnsafeBytes { PathComponent(checked: $0) }
-      children.append(Child(name: name, digest: digest, size: entry.size))
+      try body(Child(name: name, digest: digest, size: entry.size))
       offset += entry.byteCount
     }
-    return children
   }
 }

@@ -88,7 +88,9 @@ public struct DirectoryGraph: Sendable {
     var isReferenced = false
     switch order {
     case .leavesToRoot:
-      for child in DirectoryClosure.children(of: encoding) { try refer(toKnown: child) }
+      try DirectoryClosure.forEachChild(of: encoding) { (child) throws(DirectoryGraphError) in
+        try refer(toKnown: child)
+      }
     case .rootToLeaves(let root):
       if members.isEmpty {
         if let root, root != digest { throw .unexpectedDirectory(digest) }
@@ -105,7 +107,9 @@ public struct DirectoryGraph: Sendable {
           )
         }
       }
-      for child in DirectoryClosure.children(of: encoding) { try expect(child) }
+      try DirectoryClosure.forEachChild(of: encoding) { (child) throws(DirectoryGraphError) in
+        try expect(child)
+      }
     }
 
     positions[digest] = members.count
@@ -113,7 +117,7 @@ public struct DirectoryGraph: Sendable {
       Member(digest: digest, encoding: encoding, sizes: sizes, isReferenced: isReferenced)
     )
     if !isReferenced { rootCount += 1 }
-    if members.count + expected.count > limits.directoryCount { throw .tooLarge }
+    try checkCount()
     return digest
   }
 
@@ -139,7 +143,12 @@ public struct DirectoryGraph: Sendable {
       }
     } else {
       expected[child.digest] = Expectation(name: child.name, sizes: [child.size])
+      try checkCount()
     }
+  }
+
+  private func checkCount() throws(DirectoryGraphError) {
+    if members.count + expected.count > limits.directoryCount { throw .tooLarge }
   }
 
   private func checkSize(

@@ -40,7 +40,7 @@ struct WireEntry {
     while !fields.isAtEnd {
       let offset = fields.offset
       let (field, type) = try fields.tag()
-      if field == last { throw WireError(.repeatedField(field), at: offset) }
+      if field == last && last != 0 { throw WireError(.repeatedField(field), at: offset) }
       let isDefault: Bool
       switch (field, type) {
       case (1, WireCursor.delimited):

@@ -1,4 +1,6 @@
 public import Castore
+import Glibc
+import Platform
 import Testing
 
 /// Everything that a blob service promises, checked on an empty one.
@@ -160,5 +162,13 @@ public func checkLocalBlobAccess(_ service: some BlobService & LocalBlobAccess) 
       #expect(try read(blob.digest, at: offset) == [UInt8](expected), "\(blob.name) at \(offset)")
     }
     #expect(try read(blob.digest, at: 0, count: 0) == [])
+
+    if let file = try service.openLocalFile(blob.digest) {
+      var contents = [UInt8](repeating: 0xff, count: blob.bytes.count + 1)
+      let number = file.number
+      let count = contents.withUnsafeMutableBytes { pread(number, $0.baseAddress, $0.count, 0) }
+      #expect(contents.prefix(max(0, count)) == blob.bytes[...], "the file holds just the blob")
+      #expect(pwrite(number, [0], 1, 0) == -1, "the file is open for reading only")
+    }
   }
 }

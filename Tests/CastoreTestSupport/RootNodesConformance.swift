@@ -3,6 +3,9 @@ import Testing
 
 /// Everything that a list of root names promises, checked on an empty one.
 ///
+/// A store that only names what it holds must hold the blobs `Fixtures.emptyBlob` and
+/// `Fixtures.helloWorld` and the directories `Fixtures.directoryA` and `Fixtures.withKeep` before.
+///
 /// - Parameters:
 ///   - roots: The list.
 ///   - set: Lets a name stand for a node.

@@ -30,7 +30,7 @@ struct CastorePathTests {
 
   @Test("a NUL byte is refused")
   func null() {
-    #expect(throws: PathComponentError.self) { try CastorePath("fo\0o") }
+    #expect(throws: PathComponentError.self) { try CastorePath([UInt8]("fo\0o".utf8)) }
   }
 
   @Test("parents and last names")

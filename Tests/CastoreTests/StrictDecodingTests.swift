@@ -148,6 +148,8 @@ struct StrictDecodingTests {
     expectMalformed(Write.field(1, UInt64(3)), .unknownField(1), at: 0)
     expectMalformed(file(Write.field(1, UInt64(3))), .unknownField(1), at: 2)
     expectMalformed([0x02, 0x00], .unknownField(0), at: 0)
+    expectMalformed(file([0x00, 0x00]), .unknownField(0), at: 2)
+    expectMalformed(file(name, [0x02, 0x00]), .unknownField(0), at: 5)
     expectMalformed([0x0b, 0x0c], .unknownField(1), at: 0)
     expectMalformed(Write.varint(.max), .unknownField(.max >> 3), at: 0)
     expectMalformed(Write.varint(258 << 3 | 2) + [0], .unknownField(258), at: 0)

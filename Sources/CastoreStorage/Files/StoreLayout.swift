@@ -26,8 +26,11 @@ enum StoreLayout {
     let text: [UInt8]
     do throws(Errno) {
       text = try readShortFile(formatName, in: root)
-    } catch where error.code == ENOENT {
-      throw ServiceError(.invalidArgument, "\(path) is not a castore store: it has no file \"format\"")
+    } catch  where error.code == ENOENT {
+      throw ServiceError(
+        .invalidArgument,
+        "\(path) is not a castore store: it has no file \"format\""
+      )
     } catch {
       throw ServiceError.system(error, "read \(path)/\(formatName)")
     }

@@ -14,6 +14,7 @@ extension Worker {
       var reader = try MessageReader(message)
       header = reader.header
       opcode = Opcode(rawValue: header.opcode)
+      callerThread = header.thread
       counters.count(opcode == nil ? 0 : header.opcode)
       switch opcode {
       case .forget, .batchForget, .interrupt, .notifyReply:
@@ -70,7 +71,15 @@ extension Worker {
         remaining -= 1
       }
     case .interrupt:
-      session.detached.interrupt(try reader.take(InterruptIn.self).unique)
+      let victim = try reader.take(InterruptIn.self).unique
+      guard !session.detached.interrupt(victim) else { return }
+      // The kernel tells us of signals once. EAGAIN makes it tell us again while the request waits:
+      // a deadly one may follow, or another thread may be about to detach the reply. Not at once, or
+      // this would spin.
+      EmptyReply(worker: self, unique: reader.header.unique, limit: 0).detach { reply in
+        try? await Task.sleep(for: .milliseconds(50))
+        reply.fail(Errno(EAGAIN))
+      }
     default:
       break
     }
