@@ -61,7 +61,6 @@ final class Child: Sendable {
       posix_spawn_file_actions_addopen(&actions, 1, outputPath, flags, 0o600)
     }
     posix_spawn_file_actions_addopen(&actions, 2, errorPath, flags, 0o600)
-    if let folder { posix_spawn_file_actions_addchdir_np(&actions, folder) }
     var attributes = posix_spawnattr_t()
     posix_spawnattr_init(&attributes)
     defer { posix_spawnattr_destroy(&attributes) }
@@ -78,6 +77,8 @@ final class Child: Sendable {
     )
     var variables = ProcessInfo.processInfo.environment
     variables.merge(environment) { $1 }
+    // env(1) becomes the program: the process stays the same.
+    let words = (folder.map { ["env", "-C", $0] } ?? []) + words
     var arguments: [UnsafeMutablePointer<CChar>?] = words.map { word in
       word.bytes.withCPath { strdup($0) }
     }

@@ -18,7 +18,7 @@ final class Scratch: Sendable {
       _ = point.withCPath { umount2($0, CInt(MNT_DETACH)) }
     }
     // Not Foundation: names that are not UTF-8, and paths too long for one call.
-    var arguments: [UnsafeMutablePointer<CChar>?] = ["rm", "-rf", "--", path].map { strdup($0) }
+    var arguments = ["rm", "-rf", "--", path].map { (word: String) in strdup(word) }
     arguments.append(nil)
     defer { for pointer in arguments { free(pointer) } }
     var pid = pid_t()

@@ -13,6 +13,7 @@ extension [UInt8]: Word {
   var bytes: [UInt8] { self }
 
   /// Lends the bytes as a C string.
+  @discardableResult
   func withCPath<Result>(_ body: (UnsafePointer<CChar>) throws -> Result) rethrows -> Result {
     try (map { CChar(bitPattern: $0) } + [0]).withUnsafeBufferPointer { try body($0.baseAddress!) }
   }
