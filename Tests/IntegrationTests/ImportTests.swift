@@ -52,7 +52,7 @@ struct ImportTests {
     let tree = try makeTree(castore.scratch)
     let fifo = tree + "/sub/a fifo"
     try check(mkfifo(fifo, 0o644), "mkfifo")
-    try castore.fail("import", tree, saying: [fifo, "fifo", "--skip-special"])
+    try castore.fail("import", tree, saying: [fifo, "fifo", "skipped"])
     #expect(try castore.roots().isEmpty)
     let socket = tree + "/a socket"
     try makeSocket(socket)

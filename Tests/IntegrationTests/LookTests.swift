@@ -59,7 +59,7 @@ struct LookTests {
     let file = castore.scratch.path + "/tree/a"
     try castore.fail("ls", "--store", "local:" + file, saying: [file])
     let folder = castore.scratch.path + "/tree"
-    try castore.fail("ls", "--store", "local:" + folder, saying: [folder, "not a store"])
+    try castore.fail("ls", "--store", "local:" + folder, saying: [folder, "not a castore store"])
     try castore.fail("import", "--store", "local:" + folder, file, saying: [folder])
   }
 

@@ -48,7 +48,6 @@ struct ImportCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let signals = SignalWatcher([SIGINT, SIGTERM])
     // Names are settled before anything is read: a bad one must not show up after an hour.
     let imports = try paths.map(ArgumentBytes.bytes).map {
       (path: $0, name: try defaultName(for: $0))
@@ -60,7 +59,7 @@ struct ImportCommand: AsyncParsableCommand {
     let store = try store.open(create: true)
     let current = Guarded<TreeImporter?>(nil)
     let isStopped = Guarded(false)
-    signals.start { _ in
+    try SignalWatcher.watch([SIGINT, SIGTERM]) { _ in
       isStopped.withLock { $0 = true }
       current.withLock { $0 }?.cancel()
     }
@@ -111,7 +110,7 @@ struct ImportCommand: AsyncParsableCommand {
     if let last = parts.last, last != Array("..".utf8) { return try PathComponent(last) }
     // `.`, `..` and the like: the name that the folder has.
     guard let real = realpath(path.map { CChar(bitPattern: $0) } + [0], nil) else {
-      throw CommandError("cannot look at \(escaped(path)): \(Errno.current)")
+      throw CommandError("cannot look at \"\(escaped(path))\": \(Errno.current)")
     }
     defer { free(real) }
     let bytes = UnsafeRawBufferPointer(start: real, count: strlen(real))
