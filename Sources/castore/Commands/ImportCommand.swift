@@ -74,7 +74,7 @@ struct ImportCommand: AsyncParsableCommand {
       current.withLock { $0 = importer }
       if isStopped.withLock({ $0 }) { importer.cancel() }
       let node = try run(importer, path, name).node
-      try store.setRoot(name, to: node, replace: replace)
+      try record(name, node, replace: replace, in: store)
       if json {
         let member = JSON.bytes("name", name.bytes)
         values.append(.object([member] + JSON.members(of: node)))
