@@ -132,10 +132,22 @@ final class MountedStore: Sendable {
   let process: Child
   private let scratch: Scratch
 
-  init(_ castore: Castore, _ flags: any Word..., at path: String? = nil) throws {
+  /// Mounts.
+  ///
+  /// - Parameters:
+  ///   - path: Where; a new folder by default.
+  ///   - given: How that is written on the command line.
+  ///   - folder: Where the command is given.
+  init(
+    _ castore: Castore,
+    _ flags: any Word...,
+    at path: String? = nil,
+    givenAs given: String? = nil,
+    from folder: String? = nil
+  ) throws {
     scratch = castore.scratch
     self.path = try path ?? castore.scratch.makeFolder("mount")
-    let process = try castore.start(["mount"] + flags + [self.path])
+    let process = try castore.start(["mount"] + flags + [given ?? self.path], folder: folder)
     self.process = process
     try waitUntil("the mount is there") {
       if !process.isRunning { throw CallError("mount: \(try process.wait())", 0) }
