@@ -166,8 +166,8 @@ struct ImportTests {
   func together() throws {
     let castore = Castore(try Scratch())
     let tree = try makeTree(castore.scratch)
-    for number in 0..<3000 {
-      let contents = NastyTree.noise(number % 50 == 0 ? 100_000 : 300, seed: UInt64(number % 2500))
+    for number in 0..<1000 {
+      let contents = NastyTree.noise(number % 50 == 0 ? 100_000 : 300, seed: UInt64(number % 800))
       try NastyTree.write(contents, to: tree / "sub" / "n\(number)")
     }
     // One starts when there is no store yet, the others meet it half made.
@@ -183,7 +183,6 @@ struct ImportTests {
       try castore.succeed("export", name, copy)
       try TreeComparison.exported().expectEqual(source, copy)
     }
-    try castore.expectWhole()
   }
 
   @Test(

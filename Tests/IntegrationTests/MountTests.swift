@@ -1,45 +1,15 @@
-import CLinux
 import Foundation
 import Glibc
-import Platform
 import Testing
 
-/// What people expect of what is mounted.
+/// What people expect to see in a mount.
 @Suite(.serialized, .ownThread)
 struct MountTests {
-  /// The same folder at two places, a script, a large file.
-  private func makeStore() throws -> (castore: Castore, tree: String) {
-    let castore = Castore(try Scratch())
-    let tree = castore.scratch.path + "/tree"
-    try NastyTree.folder(tree)
-    for place in ["a", "b"] {
-      try NastyTree.folder(tree / place)
-      try NastyTree.folder(tree / place / "same")
-      try NastyTree.write("kept", to: tree / place / "same" / "keep")
-      try NastyTree.write("only in \(place)", to: tree / place / place)
-    }
-    try NastyTree.write("#!/bin/sh\necho ran\n", to: tree / "script", mode: 0o755)
-    try NastyTree.write("#!/bin/sh\necho ran\n", to: tree / "text")
-    try NastyTree.write(NastyTree.noise(30_000_001, seed: 3), to: tree / "large")
-    try NastyTree.write("", to: tree / "empty")
-    try NastyTree.link(tree / "link", to: "script")
-    try NastyTree.folder(tree / "many")
-    for number in 0..<2000 { try NastyTree.write("\(number)", to: tree / "many" / "f\(number)") }
-    try castore.succeed("import", tree)
-    return (castore, tree)
-  }
-
-  private func status(_ path: any Word) throws -> stat {
-    var status = stat()
-    try path.bytes.withCPath { _ = try check(lstat($0, &status), "lstat") }
-    return status
-  }
-
   @Test(
     "equal content has one st_ino, and a process stays where it is when the other place is looked at"
   )
   func places() throws {
-    let (castore, _) = try makeStore()
+    let (castore, _) = try SampleStore.make()
     let mount = try MountedStore(castore)
     let root = mount.path + "/tree"
     let go = castore.scratch.path + "/go"
@@ -79,7 +49,7 @@ struct MountTests {
 
   @Test("a second ls -lR sends no more than a handful of requests")
   func secondListing() throws {
-    let (castore, _) = try makeStore()
+    let (castore, _) = try SampleStore.make()
     let mount = try MountedStore(castore)
     try castore.scratch.succeed("ls", "-lR", mount.path)
     let before = try mount.requestCounts()
@@ -94,129 +64,9 @@ struct MountTests {
     #expect(again.values.reduce(0, +) <= 3, "\(again)")
   }
 
-  @Test("an idle mount ends with SIGINT and SIGTERM", arguments: [SIGINT, SIGTERM])
-  func idle(_ signal: CInt) throws {
-    let (castore, _) = try makeStore()
-    let mount = try MountedStore(castore)
-    #expect(try listNames(mount.path).map { String(decoding: $0, as: UTF8.self) }.contains("tree"))
-    try mount.process.signal(signal)
-    let outcome = try mount.process.wait()
-    #expect(outcome.status == .exited(0), "\(outcome)")
-    #expect(!mount.isMounted)
-    #expect(try listNames(mount.path).count == 2)
-  }
-
-  /// A process in a folder of the mount that reads a file there when it is told to.
-  private func makeUser(_ mount: MountedStore, _ castore: Castore) throws -> Child {
-    let go = castore.scratch.path + "/go"
-    let user = try Child(
-      [
-        "sh", "-c",
-        "echo here; until [ -e \"$1\" ]; do sleep 0.02; done; cat same/keep a; md5sum < ../large",
-        "sh", go,
-      ],
-      scratch: castore.scratch,
-      folder: mount.path + "/tree/a"
-    )
-    try waitUntil("it is there") {
-      let place = try? FileManager.default.destinationOfSymbolicLink(
-        atPath: "/proc/\(user.pid)/cwd"
-      )
-      return place == mount.path + "/tree/a"
-    }
-    return user
-  }
-
-  @Test("a busy mount is detached by SIGTERM and served until its last user leaves")
-  func busy() throws {
-    let (castore, tree) = try makeStore()
-    let mount = try MountedStore(castore)
-    let user = try makeUser(mount, castore)
-    try mount.process.signal(SIGTERM)
-    try waitUntil("it is out of sight") { !mount.isMounted }
-    try waitUntil("it says so") { mount.process.errors.contains("in use") }
-    #expect(mount.process.isRunning)
-    try NastyTree.write("now\n", to: castore.scratch.path + "/go")
-    let sum = try castore.scratch.succeed("sh", "-c", "md5sum < \(tree)/large").text
-    let outcome = try user.wait()
-    #expect(outcome.text == "here\nkeptonly in a" + sum, "\(outcome)")
-    #expect(try mount.process.wait().status == .exited(0))
-  }
-
-  @Test("a second signal ends a mount that is still in use")
-  func busyTwice() throws {
-    let (castore, _) = try makeStore()
-    let mount = try MountedStore(castore)
-    let user = try makeUser(mount, castore)
-    try mount.process.signal(SIGTERM)
-    try waitUntil("it says that it is in use") { mount.process.errors.contains("in use") }
-    try mount.process.signal(SIGTERM)
-    #expect(try mount.process.wait().status == .killed(SIGTERM))
-    try NastyTree.write("now\n", to: castore.scratch.path + "/go")
-    // Errors, but no hanging.
-    _ = try user.wait()
-  }
-
-  @Test("a killed mount can be mounted over", arguments: ["%", "./mnt", "mnt/", "link"])
-  func killed(_ path: String) throws {
-    let (castore, _) = try makeStore()
-    let point = castore.scratch.path + "/mnt"
-    try NastyTree.folder(point)
-    try NastyTree.link(castore.scratch.path + "/link", to: "mnt")
-    let mount = try MountedStore(castore, at: point)
-    let given = path == "%" ? point : path
-    let file = try check(open(mount.path + "/tree/large", O_RDONLY | O_CLOEXEC), "open")
-    defer { close(file) }
-    try mount.process.signal(SIGKILL)
-    #expect(try mount.process.wait().status == .killed(SIGKILL))
-    #expect(throws: CallError.self) { try listNames(mount.path) }
-    let again = try MountedStore(
-      castore,
-      at: mount.path,
-      givenAs: given,
-      from: castore.scratch.path
-    )
-    #expect(try readAll(mount.path + "/tree/a/a") == "only in a".bytes)
-    #expect(Scratch.mountPoints(below: mount.path).count == 1)
-    #expect(try again.unmount().status == .exited(0))
-  }
-
-  @Test("umount from outside ends the process well")
-  func unmountedOutside() throws {
-    let (castore, _) = try makeStore()
-    for command in ["umount", "fusermount3 -u"] {
-      let mount = try MountedStore(castore)
-      try castore.scratch.succeed("sh", "-c", "\(command) \(mount.path)")
-      let outcome = try mount.process.wait()
-      #expect(outcome.status == .exited(0), "\(outcome)")
-    }
-  }
-
-  @Test("a mount point that cannot be one is an error that names it")
-  func badMountPoints() throws {
-    let (castore, tree) = try makeStore()
-    try castore.fail("mount", tree + "/nothing", saying: [tree + "/nothing", "No such file"])
-    try castore.fail("mount", tree + "/a/a", saying: [tree + "/a/a", "Not a directory"])
-    try castore.fail("mount", "", saying: ["mount point"], status: 64)
-    let none = Castore(castore.scratch, store: castore.scratch.path + "/none")
-    try none.fail("mount", tree, saying: [castore.scratch.path + "/none"])
-    #expect(Scratch.mountPoints(below: castore.scratch.path).isEmpty)
-  }
-
-  @Test("a mount may stand on another")
-  func stacked() throws {
-    let (castore, _) = try makeStore()
-    let below = try MountedStore(castore)
-    let above = try MountedStore(castore, at: below.path)
-    #expect(try readAll(below.path + "/tree/a/a") == "only in a".bytes)
-    #expect(try above.unmount().status == .exited(0))
-    #expect(try readAll(below.path + "/tree/a/a") == "only in a".bytes)
-    #expect(try below.unmount().status == .exited(0))
-  }
-
   @Test("a root that may not be listed shows the names that one knows")
   func unlisted() throws {
-    let (castore, _) = try makeStore()
+    let (castore, _) = try SampleStore.make()
     let mount = try MountedStore(castore, "--no-list-root")
     #expect { try listNames(mount.path) } throws: { ($0 as? CallError)?.code == EPERM }
     #expect(try readAll(mount.path + "/tree/a/a") == "only in a".bytes)
@@ -229,7 +79,7 @@ struct MountTests {
 
   @Test("owner, times and threads are what was asked for", arguments: ["1", "7"])
   func options(_ threads: String) throws {
-    let (castore, tree) = try makeStore()
+    let (castore, tree) = try SampleStore.make()
     let mount = try MountedStore(
       castore,
       "--owner",
@@ -254,7 +104,7 @@ struct MountTests {
 
   @Test("extended attributes show digests where they are asked for")
   func extendedAttributes() throws {
-    let (castore, tree) = try makeStore()
+    let (castore, tree) = try SampleStore.make()
     let list = ["getfattr", "-d", "-m", "-", "--absolute-names"]
     let plain = try MountedStore(castore)
     let nothing = try Child(list + [plain.path + "/tree/script"], scratch: castore.scratch).wait()
@@ -272,132 +122,9 @@ struct MountTests {
     #expect(other.text.contains(folder))
   }
 
-  @Test("programs run from it, and files can be mapped")
-  func execution() throws {
-    let (castore, tree) = try makeStore()
-    try castore.scratch.succeed("cp", "-L", "/bin/true", tree + "/true")
-    try castore.succeed("import", "--replace", tree)
-    let mount = try MountedStore(castore)
-    #expect(try castore.scratch.succeed(mount.path + "/tree/script").text == "ran\n")
-    #expect(try castore.scratch.succeed(mount.path + "/tree/link").text == "ran\n")
-    try castore.scratch.succeed(mount.path + "/tree/true")
-    let denied = try castore.scratch.run("sh", "-c", mount.path + "/tree/text")
-    #expect(denied.status == .exited(126))
-    let expected = NastyTree.noise(30_000_001, seed: 3)
-    for kind in [MAP_SHARED, MAP_PRIVATE] {
-      let file = try check(open(mount.path + "/tree/large", O_RDONLY | O_CLOEXEC), "open")
-      defer { close(file) }
-      let memory = mmap(nil, expected.count, PROT_READ, kind, file, 0)
-      try #require(memory != MAP_FAILED)
-      #expect(memcmp(try #require(memory), expected, expected.count) == 0)
-      munmap(memory, expected.count)
-    }
-  }
-
-  /// `sendfile(2)`, which the importer does not see.
-  private typealias SendFile =
-    @convention(c) (CInt, CInt, UnsafeMutablePointer<off_t>?, Int) -> Int
-
-  @Test("cp, tar, cmp and direct reads give the same bytes")
-  func copies() throws {
-    let (castore, tree) = try makeStore()
-    let mount = try MountedStore(castore)
-    let folder = try castore.scratch.makeFolder()
-    try castore.scratch.succeed("cp", "-r", mount.path + "/tree", folder + "/cp")
-    try castore.scratch.succeed(
-      "sh",
-      "-c",
-      "mkdir \(folder)/tar && tar -C \(mount.path)/tree -c . | tar -C \(folder)/tar -x"
-    )
-    for copy in ["cp", "tar"] {
-      try castore.scratch.succeed("diff", "-r", "--no-dereference", tree, "\(folder)/\(copy)")
-    }
-    for block in ["4096", "1M"] {
-      let direct = castore.scratch.newName("direct")
-      try castore.scratch.succeed(
-        "dd",
-        "if=\(mount.path)/tree/large",
-        "of=\(direct)",
-        "bs=\(block)",
-        "iflag=direct"
-      )
-      try castore.scratch.succeed("cmp", direct, tree + "/large")
-    }
-    // The kernel's own copying.
-    let sendFile = unsafeBitCast(
-      try #require(dlsym(UnsafeMutableRawPointer(bitPattern: 0), "sendfile")),
-      to: SendFile.self
-    )
-    let source = try check(open(mount.path + "/tree/large", O_RDONLY | O_CLOEXEC), "open")
-    defer { close(source) }
-    var ends: [CInt] = [0, 0]
-    try check(pipe(&ends), "pipe")
-    defer { for end in ends { close(end) } }
-    var place: off_t = 12_345
-    let count = try check(sendFile(ends[1], source, &place, 50_000), "sendfile")
-    var buffer = [UInt8](repeating: 0, count: 50_000)
-    let got = try check(read(ends[0], &buffer, count), "read")
-    #expect(got == count && count > 0)
-    #expect(
-      buffer[..<got].elementsEqual(NastyTree.noise(30_000_001, seed: 3)[12_345..<(12_345 + got)])
-    )
-  }
-
-  @Test("eight readers at once all read the right bytes")
-  func readers() throws {
-    let (castore, tree) = try makeStore()
-    for number in 0..<300 {
-      try NastyTree.write(
-        NastyTree.noise(number * 331 % 60_000, seed: UInt64(number)),
-        to: tree / "many" / "n\(number)"
-      )
-    }
-    try castore.succeed("import", "--replace", tree)
-    let mount = try MountedStore(castore)
-    let readers = try (0..<8).map { number in
-      try Child(
-        number % 2 == 0
-          ? ["diff", "-r", "--no-dereference", tree, mount.path + "/tree"]
-          : ["cmp", tree + "/large", mount.path + "/tree/large"],
-        scratch: castore.scratch
-      )
-    }
-    for reader in readers {
-      let outcome = try reader.wait()
-      #expect(outcome.status == .exited(0), "\(outcome)")
-      #expect(outcome.output.isEmpty)
-    }
-    #expect(try mount.unmount().status == .exited(0))
-  }
-
-  @Test("reads stop at the end, and past it there is nothing")
-  func ends() throws {
-    let (castore, _) = try makeStore()
-    let mount = try MountedStore(castore)
-    var buffer = [UInt8](repeating: 7, count: 100_000)
-    for (name, size) in [("large", 30_000_001), ("empty", 0), ("script", 19)] {
-      let file = try check(open(mount.path + "/tree/" + name, O_RDONLY | O_CLOEXEC), "open")
-      defer { close(file) }
-      for (place, expected) in [
-        (size - min(size, 10), min(size, 10)), (size, 0), (size + 1, 0), (size + 1 << 20, 0),
-        (1 << 40, 0), (Int(Int64.max) - 200_000, 0),
-      ] {
-        let count = try check(pread(file, &buffer, buffer.count, off_t(place)), "pread")
-        #expect(count == expected, "\(name) at \(place)")
-      }
-      #expect(lseek(file, 0, SEEK_END) == off_t(size))
-    }
-    var space = statvfs()
-    try check(statvfs(mount.path + "/tree", &space), "statvfs")
-    #expect(space.f_flag & UInt(ST_RDONLY) != 0)
-    #expect(space.f_namemax == 255)
-    try castore.scratch.succeed("df", mount.path)
-    try castore.scratch.succeed("df", "-i", mount.path)
-  }
-
   @Test("nothing can be changed")
   func readOnly() throws {
-    let (castore, _) = try makeStore()
+    let (castore, _) = try SampleStore.make()
     let mount = try MountedStore(castore)
     let script = mount.path + "/tree/script"
     func refused(_ call: String, _ result: CInt) {
@@ -419,76 +146,9 @@ struct MountTests {
     #expect(access(mount.path + "/tree/text", X_OK) == -1)
   }
 
-  /// `getdents64(2)`, which the importer does not see.
-  private typealias GetEntries = @convention(c) (CInt, UnsafeMutableRawPointer, Int) -> Int
-
-  @Test("a folder read with small buffers has every entry once, with the st_ino that stat shows")
-  func smallBuffers() throws {
-    let (castore, tree) = try makeStore()
-    let mount = try MountedStore(castore)
-    let getEntries = unsafeBitCast(
-      try #require(dlsym(UnsafeMutableRawPointer(bitPattern: 0), "getdents64")),
-      to: GetEntries.self
-    )
-    let expected = try listNames(tree + "/many").sorted { $0.lexicographicallyPrecedes($1) }
-    for size in [280, 300, 1000, 4096, 70_000] {
-      let folder = try check(
-        open(mount.path + "/tree/many", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
-        "open"
-      )
-      defer { close(folder) }
-      var names: [[UInt8]] = []
-      let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 8)
-      defer { buffer.deallocate() }
-      while true {
-        let filled = try check(getEntries(folder, buffer.baseAddress!, size), "getdents64")
-        if filled == 0 { break }
-        var place = 0
-        while place < filled {
-          // struct linux_dirent64: inode, offset, length of the record, type, name.
-          let length = Int(buffer.loadUnaligned(fromByteOffset: place + 16, as: UInt16.self))
-          let name = [UInt8](buffer[(place + 19)..<(place + length)].prefix { $0 != 0 })
-          names.append(name)
-          if size == 1000, names.count % 50 == 0 {
-            let inode = buffer.loadUnaligned(fromByteOffset: place, as: UInt64.self)
-            let path = name == "..".bytes ? "/tree".bytes : "/tree/many".bytes / name
-            #expect(try status(mount.path.bytes + path).st_ino == UInt(inode))
-          }
-          place += length
-        }
-      }
-      #expect(names.sorted { $0.lexicographicallyPrecedes($1) } == expected, "buffer of \(size)")
-    }
-  }
-
-  @Test("seekdir goes back to where telldir was")
-  func seeking() throws {
-    let (castore, _) = try makeStore()
-    let mount = try MountedStore(castore)
-    for path in [mount.path + "/tree/many", mount.path] {
-      let folder = try #require(opendir(path))
-      defer { closedir(folder) }
-      var places: [Int] = [telldir(folder)]
-      var names: [[UInt8]] = []
-      while let entry = readdir(folder) {
-        names.append(nameBytes(entry))
-        places.append(telldir(folder))
-      }
-      for index in stride(from: names.count - 1, through: 0, by: -max(1, names.count / 20)) {
-        seekdir(folder, places[index])
-        let entry = try #require(readdir(folder))
-        #expect(nameBytes(entry) == names[index])
-      }
-      rewinddir(folder)
-      var count = 0
-      while readdir(folder) != nil { count += 1 }
-      #expect(count == names.count)
-    }
-  }
-
   @Test("what is imported while it is mounted shows up, and what is removed goes")
   func changes() throws {
-    let (castore, tree) = try makeStore()
+    let (castore, tree) = try SampleStore.make()
     let mount = try MountedStore(castore)
     #expect { try status(mount.path + "/later") } throws: { ($0 as? CallError)?.code == ENOENT }
     #expect(try listNames(mount.path).count == 3)
@@ -509,29 +169,55 @@ struct MountTests {
     try waitUntil("it is not listed") { try listNames(mount.path).count == 3 }
   }
 
-  @Test("a damaged store gives errors, never wrong or short data")
-  func damage() throws {
-    let (castore, _) = try makeStore()
-    let blobs = try castore.scratch.succeed(
-      "find",
-      castore.storePath + "/blobs",
-      "-type",
-      "f",
-      "-size",
-      "+1M"
-    ).lines
-    let blob = try #require(blobs.first)
-    try check(chmod(blob, 0o644), "chmod")
-    try check(truncate(blob, 20_000_000), "truncate")
+  @Test("it can lie under an overlay or be bound elsewhere, and be imported from")
+  func layers() throws {
+    let (castore, tree) = try SampleStore.make()
     let mount = try MountedStore(castore)
-    #expect { try readAll(mount.path + "/tree/large") } throws: { ($0 as? CallError)?.code == EIO }
-    #expect(try status(mount.path + "/tree/large").st_size == 30_000_001)
-    try check(unlink(blob), "unlink")
-    #expect { try readAll(mount.path + "/tree/large") } throws: { ($0 as? CallError)?.code == EIO }
-    #expect(try status(mount.path + "/tree/large").st_size == 30_000_001)
-    #expect(try readAll(mount.path + "/tree/a/a") == "only in a".bytes)
-    try castore.fail("cat", "tree/large", saying: [blob])
-    let copy = castore.scratch.newName("copy")
-    try castore.fail("export", "tree", copy, saying: [copy + "/large", blob])
+    let bound = try castore.scratch.makeFolder("bound")
+    try castore.scratch.succeed("mount", "--bind", mount.path + "/tree", bound)
+    try TreeComparison.mounted.expectEqual(tree, bound)
+    let folders = try ["upper", "work", "merged"].map { try castore.scratch.makeFolder($0) }
+    try castore.scratch.succeed(
+      "mount",
+      "-t",
+      "overlay",
+      "overlay",
+      "-o",
+      "lowerdir=\(mount.path)/tree,upperdir=\(folders[0]),workdir=\(folders[1])",
+      folders[2]
+    )
+    try castore.scratch.succeed("diff", "-r", "--no-dereference", tree, folders[2])
+    try castore.scratch.succeed("sh", "-c", "echo more >> \(folders[2])/script")
+    try check(unlink(folders[2] + "/a/a"), "unlink")
+    #expect(try castore.scratch.succeed(folders[2] + "/script").status == .exited(0))
+    #expect(try readAll(mount.path + "/tree/script") == "#!/bin/sh\necho ran\n".bytes)
+    // From the store by way of the kernel into the same store.
+    let (files, room) = (try castore.blobFiles(), try castore.diskUsage())
+    try castore.succeed("import", "--name", "again", mount.path + "/tree")
+    let lines = try castore.succeed("roots").lines.map { $0.split(separator: "\t") }
+    #expect(lines.map { $0[0] } == ["again", "tree"])
+    #expect(lines[0][1] == lines[1][1])
+    #expect(try castore.blobFiles() == files)
+    #expect(try castore.diskUsage() <= room + 64 << 10)
+  }
+
+  @Test("other users are let in only where that was asked for")
+  func otherUsers() throws {
+    let (castore, tree) = try SampleStore.make()
+    try check(chmod(castore.scratch.path, 0o755), "chmod")
+    let other: [any Word] = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
+    let closed = try MountedStore(castore)
+    let refused = try Child(
+      other + ["cat", closed.path + "/tree/text"],
+      scratch: castore.scratch
+    ).wait()
+    #expect(refused.status == .exited(1))
+    #expect(refused.errors.contains("Permission denied"))
+    let open = try MountedStore(castore, "--allow-other")
+    let found = try Child(
+      other + ["diff", "-r", "--no-dereference", tree, open.path + "/tree"],
+      scratch: castore.scratch
+    ).wait()
+    #expect(found.status == .exited(0), "\(found)")
   }
 }

@@ -177,9 +177,9 @@ final class MountedStore: Sendable {
     let before = reports().count
     try process.signal(SIGUSR1)
     try waitUntil("the counts are reported") { reports().count > before }
-    let line = reports()[before]
+    let list = reports()[before].components(separatedBy: "requests: ")[1]
     var counts: [String: Int] = [:]
-    for part in line[(line.range(of: "requests: ")!.upperBound)...].split(separator: ",") {
+    for part in list.split(separator: ",") {
       let words = part.split(separator: " ")
       if words.count == 2 { counts[String(words[0])] = Int(words[1]) }
     }

@@ -87,7 +87,8 @@ final class Child: Sendable {
     arguments.append(nil)
     settings.append(nil)
     var number = pid_t()
-    let code = posix_spawnp(&number, arguments[0]!, &actions, &attributes, arguments, settings)
+    guard let program = arguments[0] else { throw CallError("strdup") }
+    let code = posix_spawnp(&number, program, &actions, &attributes, arguments, settings)
     if code != 0 { throw CallError("start \(words)", code) }
     pid = number
   }

@@ -8,8 +8,8 @@ enum NastyTree {
     defer { close(file) }
     var place = 0
     while place < bytes.count {
-      place += try bytes.withUnsafeBytes {
-        try check(Glibc.write(file, $0.baseAddress! + place, bytes.count - place), "write")
+      place += try bytes[place...].withUnsafeBytes {
+        try check(Glibc.write(file, $0.baseAddress, $0.count), "write")
       }
     }
     try check(fchmod(file, mode), "fchmod")

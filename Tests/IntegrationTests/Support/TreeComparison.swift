@@ -104,7 +104,9 @@ struct TreeComparison {
     defer { close(a) }
     let b = try right.withCPath { try check(open($0, O_RDONLY | O_CLOEXEC), "open") }
     defer { close(b) }
-    let (base, other) = (memory.baseAddress!, memory.baseAddress! + Self.chunk)
+    let (base, other) = (
+      try #require(memory.baseAddress), try #require(memory.baseAddress) + Self.chunk
+    )
     var place: off_t = 0
     while true {
       // Where both are known to have a hole there is nothing to compare.
@@ -154,7 +156,8 @@ func listNames(_ path: any Word) throws -> [[UInt8]] {
 /// The name of an entry of a folder.
 func nameBytes(_ entry: UnsafeMutablePointer<dirent>) -> [UInt8] {
   // The record may be shorter than its type: only what stands before the NUL byte is there.
-  let name = UnsafeRawPointer(entry) + MemoryLayout<dirent>.offset(of: \.d_name)!
+  guard let place = MemoryLayout<dirent>.offset(of: \.d_name) else { return [] }
+  let name = UnsafeRawPointer(entry) + place
   return [UInt8](
     UnsafeRawBufferPointer(start: name, count: strlen(name.assumingMemoryBound(to: CChar.self)))
   )

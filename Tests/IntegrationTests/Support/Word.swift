@@ -15,7 +15,9 @@ extension [UInt8]: Word {
   /// Lends the bytes as a C string.
   @discardableResult
   func withCPath<Result>(_ body: (UnsafePointer<CChar>) throws -> Result) rethrows -> Result {
-    try (map { CChar(bitPattern: $0) } + [0]).withUnsafeBufferPointer { try body($0.baseAddress!) }
+    let string = map { CChar(bitPattern: $0) } + [0]
+    // An array that is passed as a pointer is lent for the call.
+    return try body(string)
   }
 }
 
