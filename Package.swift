@@ -116,6 +116,11 @@ let package = Package(
         "FileTree", "Platform", logging,
       ]
     ),
+    // The binary itself, run as its users run it.
+    .testTarget(
+      name: "IntegrationTests",
+      dependencies: ["CLinux", "CastoreTestSupport", "Platform", "castore"]
+    ),
   ]
 )
 

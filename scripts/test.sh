@@ -10,7 +10,9 @@ cd "$(dirname "$0")/.."
 # Those that only compute run side by side. Those that count requests, descriptors or memory, fill disks
 # or drop the machine's caches run one after another, each target in a process of its own.
 parallel=(PlatformTests BLAKE3Tests CastoreTests)
-serial=(FUSETests VirtioFSTests CastoreStorageTests FileTreeTests CastoreFileSystemTests)
+serial=(
+  FUSETests VirtioFSTests CastoreStorageTests FileTreeTests CastoreFileSystemTests IntegrationTests
+)
 
 if [ $# -eq 0 ]; then
   swift format lint --strict --parallel --recursive Sources Tests Benchmarks Package.swift
