@@ -33,6 +33,7 @@ let package = Package(
     .executable(name: "castore", targets: ["castore"]),
     .library(name: "BLAKE3", targets: ["BLAKE3"]),
     .library(name: "FUSE", targets: ["FUSE"]),
+    .library(name: "VirtioFS", targets: ["VirtioFS"]),
     .library(name: "Castore", targets: ["Castore"]),
     .library(name: "CastoreStorage", targets: ["CastoreStorage"]),
     .library(name: "CastoreFileSystem", targets: ["CastoreFileSystem"]),
@@ -55,6 +56,7 @@ let package = Package(
     .target(name: "Platform", dependencies: ["CLinux"]),
     .target(name: "BLAKE3", dependencies: ["CBLAKE3", "Platform"]),
     .target(name: "FUSE", dependencies: ["CLinux", "Platform"]),
+    .target(name: "VirtioFS", dependencies: ["CLinux", "FUSE", "Platform"]),
     .target(name: "Castore", dependencies: ["BLAKE3", "Platform"]),
 
     // The store, trees on disk, and the file system over both.
@@ -109,6 +111,7 @@ let package = Package(
     .testTarget(name: "PlatformTests", dependencies: ["CLinux", "Platform"]),
     .testTarget(name: "BLAKE3Tests", dependencies: ["BLAKE3", "CBLAKE3", "Platform"]),
     .testTarget(name: "FUSETests", dependencies: ["CLinux", "FUSE", "Platform"]),
+    .testTarget(name: "VirtioFSTests", dependencies: ["CLinux", "FUSE", "Platform", "VirtioFS"]),
     .testTarget(name: "CastoreTests", dependencies: ["BLAKE3", "Castore", "CastoreTestSupport"]),
     // A process that the storage tests kill, starve and run as another user.
     .executableTarget(
@@ -147,6 +150,11 @@ let package = Package(
         "CLinux", "Castore", "CastoreFileSystem", "CastoreStorage", "CastoreTestSupport", "FUSE",
         "FileTree", "Platform", logging,
       ]
+    ),
+    // The binary itself, run as its users run it.
+    .testTarget(
+      name: "IntegrationTests",
+      dependencies: ["CLinux", "CastoreTestSupport", "Platform", "castore"]
     ),
   ]
 )

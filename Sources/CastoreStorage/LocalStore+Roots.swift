@@ -27,17 +27,28 @@ extension LocalStore: LocalRootNodes {
     try core.index.read { (reader) throws(ServiceError) in
       try reader.forEach(.roots, after: name?.bytes) { (key, value) throws(ServiceError) in
         if roots.count >= limit { return false }
-        let name: PathComponent
-        do throws(PathComponentError) {
-          name = try PathComponent(key)
-        } catch {
-          throw ServiceError(.corrupt, "the index of \(self.path) holds a root whose name is none: \(error)")
-        }
-        roots.append(NamedNode(name: name, node: try self.decodeNode(value, name)))
+        roots.append(try self.decodeRoot(key, value))
         return true
       }
     }
     return roots
+  }
+
+  /// Reads a name and its node as the index holds them.
+  func decodeRoot(
+    _ key: UnsafeRawBufferPointer,
+    _ value: UnsafeRawBufferPointer
+  ) throws(ServiceError) -> NamedNode {
+    let name: PathComponent
+    do throws(PathComponentError) {
+      name = try PathComponent(key)
+    } catch {
+      throw ServiceError(
+        .corrupt,
+        "the index of \(path) holds a root whose name is none: \(error)"
+      )
+    }
+    return NamedNode(name: name, node: try decodeNode(value, name))
   }
 
   private func node(

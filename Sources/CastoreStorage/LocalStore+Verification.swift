@@ -121,19 +121,20 @@ extension LocalStore {
   ) throws(ServiceError) {
     // Directories are the same wherever they stand, so each is looked at once.
     var seen: Set<B3Digest> = []
-    var last: PathComponent?
-    while true {
-      let page = try rootsLocal(after: last, limit: 256)
-      for root in page {
-        result.roots += 1
-        var open: [B3Digest] = []
-        verifyNode(root.node, "root \(root.name)", &open, &seen, &result, report)
-        while let digest = open.popLast() {
-          verifyEntries(of: digest, &open, &seen, &result, report)
-        }
+    // Names and nodes first, their trees after the view of the index is closed.
+    var open: [B3Digest] = []
+    try core.forEachPage(.roots) { (key, value) throws(ServiceError) in
+      result.roots += 1
+      var node: Node?
+      let name = escaped([UInt8](key))
+      self.collect(&result, report) { () throws(ServiceError) in
+        node = try self.decodeRoot(key, value).node
       }
-      guard let name = page.last?.name else { return }
-      last = name
+      guard let node else { return }
+      self.verifyNode(node, "root \(name)", &open, &seen, &result, report)
+    }
+    while let digest = open.popLast() {
+      verifyEntries(of: digest, &open, &seen, &result, report)
     }
   }
 

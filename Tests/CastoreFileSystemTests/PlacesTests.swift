@@ -5,13 +5,13 @@ import FUSE
 import Foundation
 import Testing
 
-@Suite("Places, names and what the kernel asks")
+@Suite("Places, names and what the kernel asks", .serialized)
 struct PlacesTests {
   @Test("a process stays where it is when the same directory is looked at elsewhere")
   func twoPlaces() async throws {
     let fixture = try MountedFixture()
     let shared = try await fixture.addDirectory([
-      ("inside", try await fixture.addFile([1])),
+      ("inside", try await fixture.addFile([1]))
     ])
     try fixture.set("top", try await fixture.addDirectory([("a", shared), ("b", shared)]))
     let top = fixture.path + "/top"

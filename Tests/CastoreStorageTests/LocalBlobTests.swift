@@ -86,7 +86,7 @@ struct LocalBlobTests {
 
   @Test("damage on the disk is an error, never wrong bytes past the recorded length")
   func damage() throws {
-    let digest = try store.put(noise(100_000, seed: 4))
+    let digest = try store.put(noise(99_999, seed: 4) + [7])
     let path = store.core.blobPath(digest)
     chmod(path, 0o644)
     truncate(path, 99_999)
@@ -94,7 +94,7 @@ struct LocalBlobTests {
     #expect(serviceError { _ = try store.openLocalFile(digest) }?.code == .corrupt)
     truncate(path, 100_000)
     // The same length, but the last byte is another: only reading all of it tells.
-    #expect(try store.read(digest, at: 99_999, count: 1) == [0])
+    #expect(try store.read(digest, at: 99_999, count: 5) == [0])
     #expect(try store.problems().count == 1)
     let careful = try LocalStore(path: store.path, verifyReads: true)
     #expect(serviceError { _ = try careful.read(digest, count: 1) }?.code == .corrupt)
@@ -103,7 +103,10 @@ struct LocalBlobTests {
     #expect(try store.problems().count == 1)
   }
 
-  @Test("records that no store wrote are corrupt", arguments: [[], [2], [1], [1, 0, 0], [0xff, 1]])
+  @Test(
+    "records that no store wrote are corrupt",
+    arguments: [[], [2], [1], [1, 0, 0], [0xff, 1]]
+  )
   func hostileRecords(_ record: [UInt8]) throws {
     let digest = B3Digest(hashing: [1])
     try store.core.index.write { (writer) throws(ServiceError) in
@@ -116,7 +119,7 @@ struct LocalBlobTests {
       }
     }
     #expect(serviceError { _ = try store.read(digest, count: 1) }?.code == .corrupt)
-    #expect(try store.problems().isEmpty == false || record.isEmpty)
+    #expect(try store.problems().count >= 2)
   }
 
   @Test("inline bytes that do not match are found when reads are verified")
@@ -158,7 +161,10 @@ struct LocalBlobTests {
     #expect(try store.statistics().blobs == 0)
   }
 
-  @Test("asynchronous writers make short and long blobs durable", arguments: [0, 100, 70_000, 300_000])
+  @Test(
+    "asynchronous writers make short and long blobs durable",
+    arguments: [0, 100, 70_000, 300_000]
+  )
   func asynchronous(_ count: Int) async throws {
     let bytes = noise(count, seed: 8)
     let writer = try await store.openWrite()

@@ -40,12 +40,14 @@ extension LocalStore {
 /// Bytes without a pattern, the same for the same seed.
 func noise(_ count: Int, seed: UInt64) -> [UInt8] {
   var state = seed &* 0x9E37_79B9_7F4A_7C15 | 1
-  return (0..<count).map { _ in
+  var words = [UInt64](repeating: 0, count: count / 8 + 1)
+  for index in words.indices {
     state ^= state << 13
     state ^= state >> 7
     state ^= state << 17
-    return UInt8(truncatingIfNeeded: state >> 24)
+    words[index] = state
   }
+  return words.withUnsafeBytes { [UInt8]($0.prefix(count)) }
 }
 
 /// A tree of many small files, some large ones, folders in folders, links.
@@ -62,7 +64,7 @@ func makeTree(at path: String, files: Int, large: Int, seed: UInt64 = 1) throws 
   }
   for index in 0..<large {
     let block = noise(70_000 + index, seed: seed &+ 77 &+ UInt64(index))
-    let bytes = Array(repeating: block, count: 3).flatMap { $0 }
+    let bytes = block + block + block
     try Data(bytes).write(to: URL(fileURLWithPath: "\(path)/d0/large\(index)"))
   }
 }

@@ -52,7 +52,8 @@ struct Message {
     append(node)
     append(UInt32(0))
     append(UInt32(0))
-    append(UInt32(7))
+    // A thread that cannot be seen from here.
+    append(UInt32(0))
     append(UInt32(0))
     bytes += body
   }

@@ -1,3 +1,4 @@
+import CLinux
 import FUSE
 import Foundation
 import Glibc
@@ -72,4 +73,28 @@ func readAt(_ path: String, _ offset: Int, _ count: Int) -> Result<[UInt8], Errn
   var buffer = [UInt8](repeating: 0, count: count)
   let result = pread(file, &buffer, count, offset)
   return result < 0 ? .failure(Errno.current) : .success(Array(buffer[..<result]))
+}
+
+/// Starts a program that takes signals as one started from a terminal does, whatever this process and
+/// its threads block or ignore.
+func spawn(_ arguments: [String]) throws -> pid_t {
+  var attributes = posix_spawnattr_t()
+  posix_spawnattr_init(&attributes)
+  defer { posix_spawnattr_destroy(&attributes) }
+  var none = sigset_t()
+  sigemptyset(&none)
+  posix_spawnattr_setsigmask(&attributes, &none)
+  var all = sigset_t()
+  sigfillset(&all)
+  posix_spawnattr_setsigdefault(&attributes, &all)
+  let flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF
+  posix_spawnattr_setflags(&attributes, Int16(flags))
+  var pointers: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) } + [nil]
+  defer {
+    for pointer in pointers { free(pointer) }
+  }
+  var process = pid_t()
+  let code = posix_spawnp(&process, arguments[0], nil, &attributes, &pointers, CLinux_environ())
+  guard code == 0 else { throw Errno(code) }
+  return process
 }

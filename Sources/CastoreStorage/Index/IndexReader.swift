@@ -1,8 +1,10 @@
 internal import CLMDB
 internal import Castore
 
-/// A view of the index at one moment. Lives only inside `IndexEnvironment.read` or `write`.
-struct IndexReader: ~Copyable {
+/// A view of the index at one moment. Lives only inside `IndexEnvironment.read` or `write`, which lend it
+/// as `borrowing`, so that it is not copied out of there. (As a noncopyable type it makes the optimiser
+/// of Swift 6.3.1 crash when it specialises `read`.)
+struct IndexReader {
   private let transaction: OpaquePointer
   private let environment: IndexEnvironment
 

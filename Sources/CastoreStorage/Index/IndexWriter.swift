@@ -2,7 +2,7 @@ internal import CLMDB
 internal import Castore
 
 /// A write transaction. Lives only inside `IndexEnvironment.write`.
-struct IndexWriter: ~Copyable {
+struct IndexWriter {
   private let transaction: OpaquePointer
   private let environment: IndexEnvironment
   /// What the transaction sees, its own changes included.

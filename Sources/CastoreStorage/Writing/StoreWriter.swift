@@ -1,6 +1,7 @@
 public import Castore
 internal import Glibc
 internal import Platform
+internal import Synchronization
 
 /// The bulk way into a local store: gathers what is put and makes it durable in large batches.
 ///
@@ -12,6 +13,9 @@ public final class StoreWriter: TreeSink {
   let core: StoreCore
   let folder: TemporaryFolder
   let state = Monitor(WriterState())
+  private let lookups = Atomic<Int>(0)
+  /// Each lookup may map 64 KiB of the index.
+  private static let lookupsBetweenReleases = 256
 
   init(core: StoreCore) throws(ServiceError) {
     self.core = core
@@ -34,12 +38,12 @@ public final class StoreWriter: TreeSink {
   }
 
   /// The longest blob that is put from memory: the workers of an import, one for each core, hold one
-  /// each, and together they may take 64 MiB.
+  /// each, and together they take 32 MiB, or one each.
   public var inMemoryLimit: Int { Self.inMemoryLimit }
 
   private static let inMemoryLimit: Int = {
     let cores = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
-    return min(8 << 20, max(1 << 20, (64 << 20) / cores))
+    return min(8 << 20, max(1 << 20, (32 << 20) / cores))
   }()
 
   /// See `TreeSink`.
@@ -97,6 +101,8 @@ public final class StoreWriter: TreeSink {
 
   /// Says whether something is in the store, or will be before anything that is put from now on.
   func isKnown(_ table: IndexTable, _ digest: B3Digest) throws(ServiceError) -> Bool {
+    let count = lookups.wrappingAdd(1, ordering: .relaxed).newValue
+    if count % Self.lookupsBetweenReleases == 0 { core.index.releasePages() }
     if try core.contains(table, digest) { return true }
     return state.withLock { $0.isPending(table, digest) }
   }

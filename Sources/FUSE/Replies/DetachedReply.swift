@@ -31,7 +31,7 @@ extension Reply {
   /// Moves the reply off the thread: it may be answered later and anywhere.
   ///
   /// - Parameter onInterrupt: Called once, on any thread, when the client stops waiting (it is being
-  ///   killed, or the mount ends). The client has its answer by then.
+  ///   killed, or the mount ends; a signal that it survives does not count). The client has its answer by then.
   public consuming func detach(
     onInterrupt: @escaping @Sendable () -> Void = {}
   ) -> DetachedReply<Kind> {
@@ -59,6 +59,7 @@ extension Reply {
         channel: worker.channel,
         registry: worker.session.detached,
         unique: unique,
+        callerThread: worker.callerThread,
         token: token,
         capacity: capacity,
         limit: _limit,

@@ -7,6 +7,7 @@ final class DetachedState: Sendable {
   let channel: any ReplyChannel
   let registry: DetachedRegistry
   let unique: UInt64
+  let callerThread: UInt32
   let token: UInt
   let capacity: Int
   let limit: Int
@@ -24,6 +25,7 @@ final class DetachedState: Sendable {
     channel: any ReplyChannel,
     registry: DetachedRegistry,
     unique: UInt64,
+    callerThread: UInt32,
     token: UInt,
     capacity: Int,
     limit: Int,
@@ -32,6 +34,7 @@ final class DetachedState: Sendable {
     self.channel = channel
     self.registry = registry
     self.unique = unique
+    self.callerThread = callerThread
     self.token = token
     self.capacity = capacity
     self.limit = limit

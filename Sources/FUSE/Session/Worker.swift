@@ -10,6 +10,7 @@ public final class Worker {
   // Of the request in hand.
   var token: UInt = 0
   var capacity = 0
+  var callerThread: UInt32 = 0
 
   init(session: Session, channel: any ReplyChannel, counters: CounterBlock) {
     self.session = session

@@ -25,11 +25,11 @@ struct ExportCommand: AsyncParsableCommand {
   var destination: String
 
   func run() async throws {
-    let signals = SignalWatcher([SIGINT, SIGTERM])
     let store = try store.open()
+    let destination = ArgumentBytes.bytes(destination)
     let node = try path.resolve(in: store)
     let exporter = TreeExporter(blobs: store, directories: store)
-    signals.start { _ in exporter.cancel() }
+    try SignalWatcher.watch([SIGINT, SIGTERM]) { _ in exporter.cancel() }
     let name = path.text
     let line = ProgressLine {
       let done = exporter.progress.snapshot
@@ -43,7 +43,7 @@ struct ExportCommand: AsyncParsableCommand {
       let done = exporter.progress.snapshot
       try Output.line(
         JSON.object([
-          ("path", .string(destination)), ("files", .integer(done.files)),
+          JSON.bytes("path", destination), ("files", .integer(done.files)),
           ("directories", .integer(done.directories)), ("symlinks", .integer(done.symlinks)),
           ("bytes", .integer(done.bytes)),
         ]).text
