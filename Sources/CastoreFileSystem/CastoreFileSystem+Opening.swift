@@ -33,6 +33,9 @@ extension CastoreFileSystem {
   /// How the kernel comes by the bytes of files, as it turned out.
   public var dataPath: DataPath { backing.isOn ? .passthrough : .cached }
 
+  /// How many blobs' files the kernel has open on our behalf.
+  public var backingCount: Int { backing.count }
+
   /// Turns OPEN off, or hands the blob's file to the kernel.
   ///
   /// Which of the two depends on the blob alone: the kernel refuses to mix both for one inode.

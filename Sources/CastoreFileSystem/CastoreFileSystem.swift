@@ -19,7 +19,7 @@ public final class CastoreFileSystem: Sendable {
   let roots: any RootNodes
   let localRoots: (any LocalRootNodes)?
   let listings: RootListings
-  let backing = BackingFiles(limit: 1024)
+  let backing: BackingFiles
   let logger: Logger
 
   /// A file system over services. Those that also offer local access are used through it.
@@ -36,6 +36,7 @@ public final class CastoreFileSystem: Sendable {
     self.directories = DirectoryLoader(directories, budget: 32 << 20)
     readers = BlobReaders(blobs, limit: 256)
     localBlobs = blobs as? any LocalBlobAccess
+    backing = BackingFiles(limit: options.idleBackingLimit)
     self.roots = roots
     localRoots = roots as? any LocalRootNodes
     listings = RootListings(roots)

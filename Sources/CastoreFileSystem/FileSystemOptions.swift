@@ -27,6 +27,8 @@ public struct FileSystemOptions: Sendable {
   /// For passthrough: 1, or 2 where the store itself lies on overlayfs. An overlayfs on top of the mount is
   /// only possible with 1.
   public var maxStackDepth: UInt32 = 1
+  /// How many files that nobody has open stay registered for passthrough. They cost kernel memory only.
+  public var idleBackingLimit = 1024
 
   /// The defaults.
   public init() {}
