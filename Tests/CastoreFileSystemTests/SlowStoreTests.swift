@@ -196,7 +196,9 @@ func threadNames() -> [String] {
 }
 
 /// Starts a program that takes signals as one started from a terminal does.
-func spawn(_ arguments: [String]) throws -> pid_t {
+///
+/// - Parameter errors: Where its standard error is appended; `nil` leaves ours.
+func spawn(_ arguments: [String], errors: String? = nil) throws -> pid_t {
   var attributes = posix_spawnattr_t()
   posix_spawnattr_init(&attributes)
   defer { posix_spawnattr_destroy(&attributes) }
@@ -211,6 +213,9 @@ func spawn(_ arguments: [String]) throws -> pid_t {
   posix_spawn_file_actions_init(&actions)
   defer { posix_spawn_file_actions_destroy(&actions) }
   posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0)
+  if let errors {
+    posix_spawn_file_actions_addopen(&actions, 2, errors, O_WRONLY | O_CREAT | O_APPEND, 0o644)
+  }
   var pointers: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) } + [nil]
   defer { for pointer in pointers { free(pointer) } }
   var process = pid_t()

@@ -89,16 +89,21 @@ struct MountCommand: AsyncParsableCommand {
       configuration: configuration
     )
     logger.info("mounted \(store.path) at \(mount.path)")
+    ServiceManager.notify("READY=1\nSTATUS=\(store.path) at \(mount.path)")
     let isStopped = state.withLock { state in
       state.mount = mount
       return state.isStopped
     }
     if isStopped { Self.unmount(mount, logger) }
     let end = mount.waitForEnd()
-    if case .failed(let error) = end {
+    ServiceManager.notify("STOPPING=1")
+    switch end {
+    case .unmounted: logger.info("unmounted \(mount.path)")
+    case .aborted:
+      throw CommandError("\(mount.path) was aborted by the kernel's control file; unmount it")
+    case .failed(let error):
       throw CommandError("serving \(mount.path) ended: \(error)")
     }
-    logger.info("unmounted \(mount.path)")
   }
 
   private func decideDataPath(_ store: LocalStore) throws -> DataPathDecision {
@@ -112,6 +117,7 @@ struct MountCommand: AsyncParsableCommand {
   }
 
   private static func unmount(_ mount: Mount, _ logger: Logger) {
+    ServiceManager.notify("STOPPING=1")
     do {
       switch try mount.unmount() {
       case .ended: break
