@@ -144,11 +144,13 @@ let package = Package(
         "store-torture",
       ]
     ),
+    // A process that uses a mount, and may die of it.
+    .executableTarget(name: "fs-client", dependencies: ["CLinux"], path: "Tests/Helpers/fs-client"),
     .testTarget(
       name: "CastoreFileSystemTests",
       dependencies: [
         "CLinux", "Castore", "CastoreFileSystem", "CastoreStorage", "CastoreTestSupport", "FUSE",
-        "FileTree", "Platform", logging,
+        "FileTree", "Platform", "castore", "fs-client", logging,
       ]
     ),
     // The binary itself, run as its users run it.
