@@ -162,6 +162,21 @@ extension CachingBlobService: LocalBlobAccess {
     try local?.holdsLocal(digest) ?? false
   }
 
+  /// The length of a blob that the near service holds on this machine.
+  public func sizeLocal(_ digest: B3Digest) throws(ServiceError) -> UInt64? {
+    guard let local else { return nil }
+    return try local.sizeLocal(digest)
+  }
+
+  /// Lends a blob that the near service has in memory.
+  public func withBytesLocal(
+    _ digest: B3Digest,
+    _ body: (UnsafeRawBufferPointer) -> Void
+  ) throws(ServiceError) -> Bool {
+    guard let local else { return false }
+    return try local.withBytesLocal(digest, body)
+  }
+
   /// Reads from the near service, where that is on this machine.
   public func readLocal(
     _ digest: B3Digest,
