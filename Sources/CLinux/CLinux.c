@@ -2,6 +2,7 @@
 #include "CLinux.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/openat2.h>
 #include <pthread.h>
 #include <string.h>
@@ -12,6 +13,8 @@
 _Static_assert(CLinux_RESOLVE_BENEATH == RESOLVE_BENEATH, "openat2 resolve flags");
 _Static_assert(CLinux_RESOLVE_NO_SYMLINKS == RESOLVE_NO_SYMLINKS, "openat2 resolve flags");
 _Static_assert(CLinux_RESOLVE_NO_MAGICLINKS == RESOLVE_NO_MAGICLINKS, "openat2 resolve flags");
+
+_Static_assert(CLinux_O_DIRECT == O_DIRECT, "open flags");
 
 int CLinux_openat2(int directory, const char *path, uint64_t flags, uint64_t mode,
                    uint64_t resolve) {

@@ -71,6 +71,19 @@ public protocol LocalBlobAccess: Sendable {
   /// Says whether a blob is held here.
   func holdsLocal(_ digest: B3Digest) throws(ServiceError) -> Bool
 
+  /// The length of a blob in bytes; `nil` where it is not held here.
+  func sizeLocal(_ digest: B3Digest) throws(ServiceError) -> UInt64?
+
+  /// Lends a whole blob to `body`, if it lies in memory or in a map of a file.
+  ///
+  /// The bytes are gone when `body` returns. Touching them may block on the disk, and where the disk
+  /// fails it ends the process: hand them to a system call, which fails instead.
+  /// - Returns: Whether `body` was called. Where not, `readLocal` is the way.
+  func withBytesLocal(
+    _ digest: B3Digest,
+    _ body: (UnsafeRawBufferPointer) -> Void
+  ) throws(ServiceError) -> Bool
+
   /// Reads bytes of a blob, starting at an offset.
   ///
   /// - Parameters:

@@ -57,6 +57,21 @@ extension MemoryBlobService: LocalBlobAccess {
   }
 
   /// Copies out of memory.
+  public func sizeLocal(_ digest: B3Digest) throws(ServiceError) -> UInt64? {
+    bytes(of: digest).map { UInt64($0.count) }
+  }
+
+  /// See `LocalBlobAccess`.
+  public func withBytesLocal(
+    _ digest: B3Digest,
+    _ body: (UnsafeRawBufferPointer) -> Void
+  ) throws(ServiceError) -> Bool {
+    guard let bytes = bytes(of: digest) else { return false }
+    bytes.withUnsafeBytes(body)
+    return true
+  }
+
+  /// See `LocalBlobAccess`.
   public func readLocal(
     _ digest: B3Digest,
     at offset: UInt64,

@@ -19,6 +19,7 @@ public final class CastoreFileSystem: Sendable {
   let roots: any RootNodes
   let localRoots: (any LocalRootNodes)?
   let listings: RootListings
+  let backing: BackingFiles
   let logger: Logger
 
   /// A file system over services. Those that also offer local access are used through it.
@@ -35,6 +36,7 @@ public final class CastoreFileSystem: Sendable {
     self.directories = DirectoryLoader(directories, budget: 32 << 20)
     readers = BlobReaders(blobs, limit: 256)
     localBlobs = blobs as? any LocalBlobAccess
+    backing = BackingFiles(limit: options.idleBackingLimit)
     self.roots = roots
     localRoots = roots as? any LocalRootNodes
     listings = RootListings(roots)
@@ -60,12 +62,6 @@ public final class CastoreFileSystem: Sendable {
 }
 
 extension CastoreFileSystem: FileSystem {
-  /// Nodes of an earlier session of a virtual machine stay valid: ids are never reused.
-  public func initialize(_ negotiation: inout Negotiation) {}
-
-  /// Nothing to do: see `initialize`.
-  public func destroy() {}
-
   /// Takes back lookups; the node goes with the last.
   public func forget(_ node: NodeID, count: UInt64) {
     nodes.forget(node.rawValue, lookups: count)

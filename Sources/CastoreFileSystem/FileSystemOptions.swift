@@ -22,6 +22,14 @@ public struct FileSystemOptions: Sendable {
   /// For how long the kernel may rely on a name in the root, since those can be re-pointed.
   public var rootValidity = Validity(seconds: 1)
 
+  /// How the kernel comes by the bytes of files. Passthrough falls back where the kernel will not have it.
+  public var dataPath = DataPath.cached
+  /// For passthrough: 1, or 2 where the store itself lies on overlayfs. An overlayfs on top of the mount is
+  /// only possible with 1.
+  public var maxStackDepth: UInt32 = 1
+  /// How many files that nobody has open stay registered for passthrough. They cost kernel memory only.
+  public var idleBackingLimit = 1024
+
   /// The defaults.
   public init() {}
 }

@@ -26,7 +26,7 @@ struct NodeShard {
     target: UnsafeRawBufferPointer?,
     lookups: UInt64
   ) -> UInt64? {
-    if let slot = find(key, hash: hash), let record = slab[slot] {
+    if let slot = find(key, size: size, hash: hash), let record = slab[slot] {
       record.pointee.lookups += lookups
       return id(slot, record.pointee.generation)
     }
@@ -96,11 +96,12 @@ struct NodeShard {
     UInt64(generation) << 32 | UInt64(slot << NodeTable.shardBits | number)
   }
 
-  private func find(_ key: NodeKey, hash: UInt64) -> UInt32? {
+  private func find(_ key: NodeKey, size: UInt64, hash: UInt64) -> UInt32? {
     guard !buckets.isEmpty else { return nil }
     var slot = buckets[Int(hash >> 8) & (buckets.count - 1)]
     while slot != NodeSlab.noSlot, let record = slab[slot] {
-      if key.matches(record.pointee) { return slot }
+      // A directory that lies about a size must not change what others say about the same content.
+      if record.pointee.size == size && key.matches(record.pointee) { return slot }
       slot = record.pointee.next
     }
     return nil

@@ -59,8 +59,21 @@ extension LocalStore: LocalBlobAccess {
   }
 
   /// The length of a blob; `nil` where there is none of that digest.
-  public func blobSize(_ digest: B3Digest) throws(ServiceError) -> UInt64? {
+  public func sizeLocal(_ digest: B3Digest) throws(ServiceError) -> UInt64? {
     try core.withBlobRecord(digest) { (record) throws(ServiceError) in record?.size }
+  }
+
+  /// See `LocalBlobAccess`. Lends what lies in the index.
+  public func withBytesLocal(
+    _ digest: B3Digest,
+    _ body: (UnsafeRawBufferPointer) -> Void
+  ) throws(ServiceError) -> Bool {
+    try core.withBlobRecord(digest) { (record) throws(ServiceError) in
+      guard case .inline(let bytes) = record else { return false }
+      if self.verifiesReads { try self.core.verify(bytes, digest) }
+      body(bytes)
+      return true
+    }
   }
 
   /// Opens a blob's file.

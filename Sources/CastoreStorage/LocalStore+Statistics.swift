@@ -27,6 +27,26 @@ extension LocalStore {
   }
 }
 
+extension LocalStore {
+  /// Tells in a moment what the store is like.
+  ///
+  /// - Returns: How many blobs there are, and how many bytes those that are files have at least: of several of
+  ///   the same length one is counted.
+  /// - Complexity: O(different lengths of files).
+  public func outline() throws(ServiceError) -> (blobs: UInt64, fileBytes: UInt64) {
+    try core.index.read { (reader) throws(ServiceError) in
+      var bytes: UInt64 = 0
+      try reader.forEach(.largeSizes, after: nil) { (key, _) throws(ServiceError) in
+        if key.count == 8 {
+          bytes = bytes &+ UInt64(bigEndian: key.loadUnaligned(as: UInt64.self))
+        }
+        return true
+      }
+      return (try reader.count(.blobs), bytes)
+    }
+  }
+}
+
 extension StoreCore {
   /// Shows all of a table, in views of the index that are short: what others write meanwhile may or
   /// may not be seen, and what they free does not pile up.

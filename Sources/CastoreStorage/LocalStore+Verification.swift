@@ -177,7 +177,7 @@ extension LocalStore {
       case .symlink:
         break
       case .file(let digest, let size, _):
-        guard let found = try blobSize(digest) else {
+        guard let found = try sizeLocal(digest) else {
           throw ServiceError(.notFound, "\(place()): blob \(digest) is missing")
         }
         if found != size {

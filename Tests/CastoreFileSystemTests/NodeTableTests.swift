@@ -15,12 +15,13 @@ struct NodeTableTests {
     let file = NodeKey.shared(.file, digest(1))
     #expect(table.acquire(file, size: 1) == table.acquire(file, size: 1))
     #expect(table.acquire(file, size: 1) != table.acquire(.shared(.executable, digest(1)), size: 1))
+    #expect(table.acquire(file, size: 1) != table.acquire(file, size: 2))
     let first = table.acquire(.directory(digest(1), parent: 1, position: 0), size: 1)
     let second = table.acquire(.directory(digest(1), parent: 1, position: 1), size: 1)
     let again = table.acquire(.directory(digest(1), parent: 1, position: 0), size: 1)
     #expect(first != second)
     #expect(first == again)
-    #expect(table.count == 4)
+    #expect(table.count == 5)
   }
 
   @Test("a node leaves with its last lookup, and its id never returns")

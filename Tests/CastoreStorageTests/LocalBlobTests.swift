@@ -22,7 +22,7 @@ struct LocalBlobTests {
     let digest = try store.put(bytes)
     #expect(digest == B3Digest(hashing: bytes))
     #expect(try store.read(digest, count: count + 10) == bytes)
-    #expect(try store.blobSize(digest) == UInt64(count))
+    #expect(try store.sizeLocal(digest) == UInt64(count))
     for offset in [0, 1, count / 2, count, count + 1, 1 << 40] {
       let expected = offset < count ? Array(bytes[offset...].prefix(7)) : []
       #expect(try store.read(digest, at: UInt64(offset), count: 7) == expected)

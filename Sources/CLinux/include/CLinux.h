@@ -5,8 +5,11 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/statfs.h>
 #include <sys/types.h>
 #include <sys/xattr.h>
+
+#include "CLinuxVirtio.h"
 
 // openat2(2): the variadic syscall(2) cannot be called from Swift.
 #define CLinux_RESOLVE_NO_MAGICLINKS 0x02
@@ -17,6 +20,10 @@ int CLinux_openat2(int directory, const char *path, uint64_t flags, uint64_t mod
 
 // renameat2(2)
 #define CLinux_RENAME_NOREPLACE 1
+
+// linux/fs.h: where the next data or hole of a sparse file is.
+#define CLinux_SEEK_DATA 3
+#define CLinux_SEEK_HOLE 4
 extern int renameat2(int oldDirectory, const char *oldPath, int newDirectory, const char *newPath,
                      unsigned int flags);
 
@@ -28,6 +35,23 @@ extern ssize_t copy_file_range(int from, long *fromOffset, int to, long *toOffse
 // sync_file_range(2)
 #define CLinux_SYNC_FILE_RANGE_WRITE 2
 extern int sync_file_range(int fd, long offset, long length, unsigned int flags);
+
+// open(2): differs from processor to processor.
+#if defined(__aarch64__) || defined(__arm__)
+#define CLinux_O_DIRECT 0x10000
+#else
+#define CLinux_O_DIRECT 0x4000
+#endif
+
+// open_by_handle_at(2)
+struct file_handle;
+extern int name_to_handle_at(int directory, const char *path, struct file_handle *handle,
+                             int *mountID, int flags);
+extern int open_by_handle_at(int mount, struct file_handle *handle, int flags);
+
+// sendfile(2), readahead(2)
+extern ssize_t sendfile(int out, int in, long *offset, size_t count);
+extern ssize_t readahead(int fd, long offset, size_t count);
 
 // ioctl_ficlone(2): `_IOW(0x94, 9, int)`.
 #define CLinux_FICLONE 0x40049409UL

@@ -4,10 +4,11 @@ public struct SessionConfiguration: Sendable {
   public var capabilities: Capabilities = .core
   /// Largest request, in pages of 4096 bytes; the client may have a lower limit.
   public var maxPages: UInt16 = 256
-  /// Requests that the client sends in the background (reading ahead) before it waits.
-  public var maxBackground: UInt16 = 64
-  /// From how many on it calls itself congested.
-  public var congestionThreshold: UInt16 = 48
+  /// Requests that the client sends in the background before it waits. All reads through the page cache
+  /// are such: with a low limit a few files that are slow to come would hold up all others.
+  public var maxBackground: UInt16 = 4096
+  /// From how many on it calls itself congested, and reads less ahead.
+  public var congestionThreshold: UInt16 = 3072
   /// Most bytes to read ahead; nil takes what the client proposes.
   public var maxReadahead: UInt32?
   /// How many file systems may lie beneath a passthrough file: 1, or 2 for a store on overlayfs,

@@ -20,6 +20,14 @@ struct MountCommand: AsyncParsableCommand {
   @OptionGroup var store: StoreOptions
   @OptionGroup var look: FileSystemFlags
 
+  @Option(
+    help: """
+      How files are read: through the page cache (cached), by the kernel from the store's own files \
+      (passthrough), or whichever suits the store (auto).
+      """
+  )
+  var dataPath = DataPathWish.auto
+
   @Flag(help: "Let other users in. For ordinary users /etc/fuse.conf must allow it.")
   var allowOther = false
 
@@ -30,6 +38,7 @@ struct MountCommand: AsyncParsableCommand {
   var mountpoint: String
 
   func validate() throws {
+    if mountpoint.isEmpty { throw ValidationError("the mount point must not be empty") }
     if let threads, !(1...1024).contains(threads) {
       throw ValidationError("--threads must be between 1 and 1024")
     }
@@ -38,13 +47,18 @@ struct MountCommand: AsyncParsableCommand {
   func run() async throws {
     let logger = makeLogger()
     let store = try store.open()
+    let decision = try decideDataPath(store)
+    var fileSystemOptions = try look.options(listsRoot: true)
+    fileSystemOptions.dataPath = decision.path
+    fileSystemOptions.maxStackDepth = PassthroughSupport.stackDepth(of: store.path)
     let fileSystem = CastoreFileSystem(
       blobs: store,
       directories: store,
       roots: store,
-      options: try look.options(listsRoot: true),
+      options: fileSystemOptions,
       logger: logger
     )
+    logger.info("data path \(decision.path.rawValue): \(decision.reason)")
     var options = MountOptions()
     options.source = "castore:\(store.path)"
     options.subtype = "castore"
@@ -76,19 +90,35 @@ struct MountCommand: AsyncParsableCommand {
       configuration: configuration
     )
     logger.info("mounted \(store.path) at \(mount.path)")
+    ServiceManager.notify("READY=1\nSTATUS=\(store.path) at \(mount.path)")
     let isStopped = state.withLock { state in
       state.mount = mount
       return state.isStopped
     }
     if isStopped { Self.unmount(mount, logger) }
     let end = mount.waitForEnd()
-    if case .failed(let error) = end {
+    ServiceManager.notify("STOPPING=1")
+    switch end {
+    case .unmounted: logger.info("unmounted \(mount.path)")
+    case .aborted:
+      throw CommandError("\(mount.path) was aborted by the kernel's control file; unmount it")
+    case .failed(let error):
       throw CommandError("serving \(mount.path) ended: \(error)")
     }
-    logger.info("unmounted \(mount.path)")
+  }
+
+  private func decideDataPath(_ store: LocalStore) throws -> DataPathDecision {
+    let outline = try store.outline()
+    let facts = DataPathDecision.Facts(
+      blobs: outline.blobs,
+      fileBytes: outline.fileBytes,
+      obstacle: PassthroughSupport.obstacle()
+    )
+    return .make(dataPath.path, facts)
   }
 
   private static func unmount(_ mount: Mount, _ logger: Logger) {
+    ServiceManager.notify("STOPPING=1")
     do {
       switch try mount.unmount() {
       case .ended: break
@@ -101,6 +131,21 @@ struct MountCommand: AsyncParsableCommand {
       }
     } catch {
       logger.error("unmounting \(mount.path): \(error)")
+    }
+  }
+}
+
+/// The data paths on the command line.
+enum DataPathWish: String, ExpressibleByArgument, CaseIterable {
+  case auto
+  case cached
+  case passthrough
+
+  var path: DataPath? {
+    switch self {
+    case .auto: nil
+    case .cached: .cached
+    case .passthrough: .passthrough
     }
   }
 }

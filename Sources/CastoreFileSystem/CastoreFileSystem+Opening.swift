@@ -1,0 +1,88 @@
+internal import Castore
+public import FUSE
+internal import Glibc
+internal import Logging
+internal import Platform
+
+extension CastoreFileSystem {
+  /// Asks for passthrough, if that is the data path. Nodes of an earlier session of a virtual machine
+  /// stay valid: ids are never reused.
+  public func initialize(_ negotiation: inout Negotiation) {
+    backing.begin(nil)
+    guard options.dataPath == .passthrough, localBlobs != nil, let kernel = negotiation.kernel
+    else { return }
+    negotiation.wanted.insert(.passthrough)
+    negotiation.maxStackDepth = options.maxStackDepth
+    guard negotiation.agreed.contains(.passthrough) else {
+      logger.notice(
+        """
+        data path cached: this kernel offers no passthrough (Linux 6.9 with \
+        CONFIG_FUSE_PASSTHROUGH has it)
+        """
+      )
+      return
+    }
+    backing.begin(kernel)
+  }
+
+  /// The kernel's registrations end with its connection.
+  public func destroy() {
+    backing.begin(nil)
+  }
+
+  /// How the kernel comes by the bytes of files, as it turned out.
+  public var dataPath: DataPath { backing.isOn ? .passthrough : .cached }
+
+  /// How many blobs' files the kernel has open on our behalf.
+  public var backingCount: Int { backing.count }
+
+  /// Turns OPEN off, or hands the blob's file to the kernel.
+  ///
+  /// Which of the two depends on the blob alone: the kernel refuses to mix both for one inode.
+  public func open(_ node: NodeID, flags: OpenFlags, caller: Caller, reply: consuming OpenReply) {
+    guard backing.isOn, let localBlobs else { return reply.fail(Errno(ENOSYS)) }
+    guard let record = nodes.record(node.rawValue) else { return reply.fail(Errno(ESTALE)) }
+    guard record.kind == .file || record.kind == .executable else {
+      return reply.fail(Errno(record.kind == .directory ? EISDIR : ELOOP))
+    }
+    do throws(ServiceError) {
+      let opening = try backing.open(record.digest) { () throws(ServiceError) in
+        // With a size that is not the blob's, the file would end where the blob does.
+        guard let size = try localBlobs.sizeLocal(record.digest) else {
+          throw ServiceError(.notFound, "blob \(record.digest) is missing")
+        }
+        guard size == record.size else { return nil }
+        return try localBlobs.openLocalFile(record.digest)
+      } onFailure: { error, isFirst in
+        self.logFailure(record.digest, error, isFirst)
+      }
+      switch opening {
+      case .passthrough(let id, let handle): reply.answer(handle, passthrough: id)
+      case .served(let handle): reply.answer(handle, options: [.keepCache, .noFlush])
+      case .off: reply.fail(Errno(ENOSYS))
+      }
+    } catch {
+      reply.fail(failure(error, "opening blob \(record.digest)"))
+    }
+  }
+
+  /// Counts an opening down.
+  public func release(_ node: NodeID, handle: OpenHandle, reply: consuming EmptyReply) {
+    backing.release(handle)
+    reply.answer()
+  }
+
+  private func logFailure(_ digest: B3Digest, _ error: Errno, _ isFirst: Bool) {
+    if isFirst {
+      let cause =
+        switch error.code {
+        case EPERM: "the kernel wants CAP_SYS_ADMIN for it"
+        case ELOOP: "the store lies on too many file systems on top of each other"
+        default: "\(error)"
+        }
+      logger.notice("data path cached: passthrough is not possible: \(cause)")
+    } else {
+      logger.warning("blob \(digest) is not passed through: \(error)")
+    }
+  }
+}
