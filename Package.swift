@@ -19,6 +19,13 @@ let argumentParser = Target.Dependency.product(
   package: "swift-argument-parser"
 )
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let grpcCore = Target.Dependency.product(name: "GRPCCore", package: "grpc-swift-2")
+let grpcTransport = Target.Dependency.product(
+  name: "GRPCNIOTransportHTTP2Posix",
+  package: "grpc-swift-nio-transport"
+)
+let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
+let toml = Target.Dependency.product(name: "TOMLKit", package: "TOMLKit")
 
 let package = Package(
   name: "swift-castore",
@@ -26,6 +33,7 @@ let package = Package(
     .executable(name: "castore", targets: ["castore"]),
     .library(name: "BLAKE3", targets: ["BLAKE3"]),
     .library(name: "FUSE", targets: ["FUSE"]),
+    .library(name: "VirtioFS", targets: ["VirtioFS"]),
     .library(name: "Castore", targets: ["Castore"]),
     .library(name: "CastoreStorage", targets: ["CastoreStorage"]),
     .library(name: "CastoreFileSystem", targets: ["CastoreFileSystem"]),
@@ -33,6 +41,10 @@ let package = Package(
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-protobuf", exact: "1.39.0", traits: []),
+    .package(url: "https://github.com/grpc/grpc-swift-2", exact: "2.4.3"),
+    .package(url: "https://github.com/grpc/grpc-swift-nio-transport", exact: "2.9.2"),
+    .package(url: "https://github.com/LebJe/TOMLKit", exact: "0.6.0"),
   ],
   targets: [
     // C: kernels, kernel interfaces the importer cannot see, and libraries of the system.
@@ -44,6 +56,7 @@ let package = Package(
     .target(name: "Platform", dependencies: ["CLinux"]),
     .target(name: "BLAKE3", dependencies: ["CBLAKE3", "Platform"]),
     .target(name: "FUSE", dependencies: ["CLinux", "Platform"]),
+    .target(name: "VirtioFS", dependencies: ["CLinux", "FUSE", "Platform"]),
     .target(name: "Castore", dependencies: ["BLAKE3", "Platform"]),
 
     // The store, trees on disk, and the file system over both.
@@ -54,7 +67,20 @@ let package = Package(
     .target(name: "FileTree", dependencies: ["BLAKE3", "Castore", "CLinux", "Platform"]),
     .target(
       name: "CastoreFileSystem",
-      dependencies: ["BLAKE3", "Castore", "FUSE", "Platform", logging]
+      dependencies: ["BLAKE3", "CLinux", "Castore", "FUSE", "Platform", logging]
+    ),
+
+    // Stores made of stores, and their addresses: no network.
+    .target(name: "CastoreComposition", dependencies: ["BLAKE3", "Castore", "Platform", toml]),
+
+    // The network. Nothing else depends on gRPC.
+    .target(name: "CastoreProtos", dependencies: [protobuf]),
+    .target(
+      name: "CastoreRPC",
+      dependencies: [
+        "BLAKE3", "Castore", "CastoreComposition", "CastoreProtos", "CLinux", "Platform",
+        grpcCore, grpcTransport, logging, protobuf,
+      ]
     ),
     .executableTarget(
       name: "castore",
@@ -85,6 +111,7 @@ let package = Package(
     .testTarget(name: "PlatformTests", dependencies: ["CLinux", "Platform"]),
     .testTarget(name: "BLAKE3Tests", dependencies: ["BLAKE3", "CBLAKE3", "Platform"]),
     .testTarget(name: "FUSETests", dependencies: ["CLinux", "FUSE", "Platform"]),
+    .testTarget(name: "VirtioFSTests", dependencies: ["CLinux", "FUSE", "Platform", "VirtioFS"]),
     .testTarget(name: "CastoreTests", dependencies: ["BLAKE3", "Castore", "CastoreTestSupport"]),
     // A process that the storage tests kill, starve and run as another user.
     .executableTarget(
@@ -97,6 +124,17 @@ let package = Package(
       dependencies: [
         "BLAKE3", "Castore", "CastoreStorage", "CastoreTestSupport", "FileTree", "Platform",
         "store-torture",
+      ]
+    ),
+    .testTarget(
+      name: "CastoreCompositionTests",
+      dependencies: ["Castore", "CastoreComposition", "CastoreTestSupport", "Platform"]
+    ),
+    .testTarget(
+      name: "CastoreRPCTests",
+      dependencies: [
+        "Castore", "CastoreComposition", "CastoreRPC", "CastoreTestSupport", "CLinux", "Platform",
+        grpcCore, grpcTransport,
       ]
     ),
     .testTarget(
@@ -114,6 +152,11 @@ let package = Package(
         "CLinux", "Castore", "CastoreFileSystem", "CastoreStorage", "CastoreTestSupport", "FUSE",
         "FileTree", "Platform", "castore", "fs-client", logging,
       ]
+    ),
+    // The binary itself, run as its users run it.
+    .testTarget(
+      name: "IntegrationTests",
+      dependencies: ["CLinux", "CastoreTestSupport", "Platform", "castore"]
     ),
   ]
 )

@@ -7,6 +7,7 @@ packages=(
   fuse3 attr                      # mounting, and looking at mounts from outside
   b3sum nix-bin                   # judges in tests
   squashfs-tools squashfuse bindfs erofs-utils # peers in tests and benchmarks
+  openssl python3-venv            # certificates, and a gRPC client of another language, for tests
 )
 
 missing=()

@@ -27,4 +27,9 @@ struct CastoreCommand: AsyncParsableCommand {
       StatsCommand.self,
     ]
   )
+
+  // The standard library repairs what is not UTF-8 in the arguments, and thereby changes names.
+  static func main() async {
+    await main(ArgumentBytes.all)
+  }
 }

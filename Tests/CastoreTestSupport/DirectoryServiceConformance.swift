@@ -5,11 +5,15 @@ import Testing
 ///
 /// Leaves directories in it. Call it on every implementation.
 ///
-/// - Parameter makeService: Makes a fresh, empty service on every call.
+/// - Parameters:
+///   - takesIncomplete: Whether a directory can be put without what it refers to; the network
+///     protocol takes whole trees only.
+///   - makeService: Makes a fresh, empty service on every call.
 public func checkDirectoryService<Service: DirectoryService>(
+  takesIncomplete: Bool = true,
   _ makeService: () async throws -> Service
 ) async throws {
-  try await checkSingleDirectories(try await makeService())
+  try await checkSingleDirectories(try await makeService(), takesIncomplete: takesIncomplete)
   try await checkClosures(try await makeService())
   try await checkRefusals(try await makeService())
   try await checkTraversal(try await makeService())
@@ -35,7 +39,10 @@ private func putClosure(
   return digest
 }
 
-private func checkSingleDirectories(_ service: some DirectoryService) async throws {
+private func checkSingleDirectories(
+  _ service: some DirectoryService,
+  takesIncomplete: Bool
+) async throws {
   for digest in [Fixtures.dummyDigest, Fixtures.directoryA.digest] {
     #expect(try await service.get(digest) == nil)
     #expect(try await collect(service.getRecursive(digest)).isEmpty)
@@ -46,8 +53,15 @@ private func checkSingleDirectories(_ service: some DirectoryService) async thro
     #expect(try await service.get(known.digest) == known.directory)
     #expect(try await collect(service.getRecursive(known.digest)) == [known.directory])
   }
-  // The children of one that is put alone need not be there.
+  // The children of one that is put alone need not be there, where that is possible at all.
   let parent = Fixtures.complicated
+  if takesIncomplete {
+    #expect(try await service.get(Fixtures.withKeep.digest) == nil)
+  } else {
+    await #expect(throws: ServiceError.self) { try await service.put(parent.directory) }
+    #expect(try await service.get(parent.digest) == nil)
+    _ = try await service.put(Fixtures.withKeep.directory)
+  }
   #expect(try await service.put(parent.directory) == parent.digest)
   #expect(try await service.get(parent.digest) == parent.directory)
 }

@@ -4,19 +4,21 @@ import CastoreStorage
 
 /// `ROOT` or `ROOT/PATH` on the command line: a root by its name, and a way down from it.
 struct StorePath: ExpressibleByArgument {
+  /// For messages.
   let text: String
   let root: PathComponent
   let components: [PathComponent]
 
   init?(argument: String) {
-    text = argument
+    let bytes = ArgumentBytes.bytes(argument)
+    text = escaped(bytes)
     var names: [PathComponent] = []
     // A slash at the end is what a shell completes to.
-    for part in argument.utf8.split(separator: UInt8(ascii: "/")) {
+    for part in bytes.split(separator: UInt8(ascii: "/")) {
       guard let name = try? PathComponent([UInt8](part)) else { return nil }
       names.append(name)
     }
-    guard let root = names.first, !argument.hasPrefix("/") else { return nil }
+    guard let root = names.first, bytes.first != UInt8(ascii: "/") else { return nil }
     self.root = root
     components = Array(names.dropFirst())
   }

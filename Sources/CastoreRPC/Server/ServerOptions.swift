@@ -1,0 +1,47 @@
+package import Castore
+
+/// What a server serves.
+package struct ServedServices: Sendable {
+  /// Blobs.
+  package var blobs: (any Castore.BlobService)?
+  /// Directories.
+  package var directories: (any Castore.DirectoryService)?
+
+  /// Names services.
+  package init(
+    blobs: (any Castore.BlobService)? = nil,
+    directories: (any Castore.DirectoryService)? = nil
+  ) {
+    self.blobs = blobs
+    self.directories = directories
+  }
+}
+
+/// How a server goes about it.
+package struct ServerOptions: Sendable {
+  /// Certificate chain and private key.
+  package struct TLS: Hashable, Sendable {
+    /// A file of certificates in PEM, the server's own first.
+    package var certificates: String
+    /// A file with the private key in PEM.
+    package var privateKey: String
+
+    /// Names the files.
+    package init(certificates: String, privateKey: String) {
+      self.certificates = certificates
+      self.privateKey = privateKey
+    }
+  }
+
+  /// Encrypts all TCP addresses; never the Unix sockets.
+  package var tls: TLS?
+  /// The longest message accepted, in bytes.
+  package var messageLimit = WireLimits.message
+  /// How many bytes of directories one put may bring.
+  package var closureLimit = 512 << 20
+  /// How many bytes of a blob are sent in one message.
+  package var blobMessageSize = WireLimits.blobMessage
+
+  /// The defaults: no encryption.
+  package init() {}
+}
