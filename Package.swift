@@ -67,7 +67,7 @@ let package = Package(
     .target(name: "FileTree", dependencies: ["BLAKE3", "Castore", "CLinux", "Platform"]),
     .target(
       name: "CastoreFileSystem",
-      dependencies: ["BLAKE3", "Castore", "FUSE", "Platform", logging]
+      dependencies: ["BLAKE3", "CLinux", "Castore", "FUSE", "Platform", logging]
     ),
 
     // Stores made of stores, and their addresses: no network.

@@ -6,7 +6,7 @@ packages=(
   liblmdb-dev pkg-config          # building
   fuse3 attr                      # mounting, and looking at mounts from outside
   b3sum nix-bin                   # judges in tests
-  squashfs-tools squashfuse bindfs # peers in tests and benchmarks
+  squashfs-tools squashfuse bindfs erofs-utils # peers in tests and benchmarks
   openssl python3-venv            # certificates, and a gRPC client of another language, for tests
 )
 

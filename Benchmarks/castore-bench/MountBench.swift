@@ -49,6 +49,7 @@ struct MountBench: ParsableCommand {
     }
     print("\nmilliseconds, medians of \(options.rounds) rounds")
     printTable(rows(times, peers) { value, _ in decimal(value * 1000, 1) })
+    try printMemory(peers)
     print("\nspeed relative to native (1.00: as fast, 0.50: half as fast)")
     printTable(rows(times, peers) { value, native in decimal(native / value) })
   }
@@ -84,6 +85,7 @@ struct MountBench: ParsableCommand {
         command: [options.castore, "mount", "--store", store] + arguments + [mountpoint]
       )
     }
+    try shell("mkfs.erofs \"$1\" \"$2\" >/dev/null", work + "/erofs", tree)
     let peers: [any Peer] = [
       NativePeer(tree: tree),
       KernelPeer(
@@ -91,6 +93,12 @@ struct MountBench: ParsableCommand {
         type: "squashfs",
         image: work + "/squashfs",
         mountpoint: work + "/kernel-squashfs"
+      ),
+      KernelPeer(
+        name: "kernel erofs",
+        type: "erofs",
+        image: work + "/erofs",
+        mountpoint: work + "/kernel-erofs"
       ),
       ServerPeer(
         "squashfuse_ll",
@@ -102,7 +110,8 @@ struct MountBench: ParsableCommand {
         mountpoint: work + "/bindfs",
         command: ["bindfs", "-f", "-r", tree, work + "/bindfs"]
       ),
-      ours("castore"),
+      ours("castore cached", "--data-path", "cached"),
+      ours("castore passthrough", "--data-path", "passthrough"),
     ]
     return peers.filter { !without.contains($0.name) }
   }
@@ -148,6 +157,30 @@ struct MountBench: ParsableCommand {
     }
     return times
   }
+
+  /// What a server's memory grows by when the kernel comes to know the whole tree.
+  private func printMemory(_ peers: [any Peer]) throws {
+    var table = [["", "nodes", "mounted", "after a walk", "a node", "caches dropped"]]
+    for peer in peers {
+      guard let server = peer as? ServerPeer else { continue }
+      let path = try server.start()
+      let before = server.residentBytes
+      var entries = 0
+      try Workloads.walk(path, count: &entries)
+      let walked = server.residentBytes
+      try shell("echo 2 >/proc/sys/vm/drop_caches; sleep 1")
+      let dropped = server.residentBytes
+      try server.stop()
+      table.append([
+        server.name, String(entries), kibibytes(before), kibibytes(walked),
+        "\((walked - before) / max(1, entries)) B", kibibytes(dropped),
+      ])
+    }
+    print("\nresident memory of the servers")
+    printTable(table)
+  }
+
+  private func kibibytes(_ bytes: Int) -> String { "\(bytes >> 10) KiB" }
 
   private func tar(_ path: String) throws {
     // Not to /dev/null: tar sees that, and reads nothing.

@@ -19,6 +19,13 @@ enum Workloads {
   /// - Returns: The plain files below 64 KiB.
   @discardableResult
   static func walk(_ path: String) throws -> [String] {
+    var count = 0
+    return try walk(path, count: &count)
+  }
+
+  /// The same, counting all that is there.
+  @discardableResult
+  static func walk(_ path: String, count: inout Int) throws -> [String] {
     var small: [String] = []
     var pending = [path]
     while let folder = pending.popLast() {
@@ -29,6 +36,7 @@ enum Workloads {
         try withUnsafePointer(to: &entry.pointee.d_name) {
           try $0.withMemoryRebound(to: CChar.self, capacity: 256) { name in
             if name[0] == 0x2E && (name[1] == 0 || (name[1] == 0x2E && name[2] == 0)) { return }
+            count += 1
             var status = stat()
             guard fstatat(descriptor, name, &status, AT_SYMLINK_NOFOLLOW) == 0 else {
               throw BenchError("cannot look at \(folder)/\(String(cString: name))")

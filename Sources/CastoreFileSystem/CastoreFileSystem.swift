@@ -19,6 +19,7 @@ public final class CastoreFileSystem: Sendable {
   let roots: any RootNodes
   let localRoots: (any LocalRootNodes)?
   let listings: RootListings
+  let shrinking = Shrinking()
   let backing: BackingFiles
   let logger: Logger
 
@@ -33,7 +34,7 @@ public final class CastoreFileSystem: Sendable {
     logger: Logger
   ) {
     self.options = options
-    self.directories = DirectoryLoader(directories, budget: 32 << 20)
+    self.directories = DirectoryLoader(directories)
     readers = BlobReaders(blobs, limit: 256)
     localBlobs = blobs as? any LocalBlobAccess
     backing = BackingFiles(limit: options.idleBackingLimit)
@@ -65,6 +66,7 @@ extension CastoreFileSystem: FileSystem {
   /// Takes back lookups; the node goes with the last.
   public func forget(_ node: NodeID, count: UInt64) {
     nodes.forget(node.rawValue, lookups: count)
+    shrinking.forgot(count: { nodes.count }, shrink: directories.removeAll)
   }
 
   /// Answers from memory alone.

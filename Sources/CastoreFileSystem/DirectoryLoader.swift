@@ -45,11 +45,22 @@ final class DirectoryLoader: Sendable {
   private let cache = Guarded(Cache())
   private let inFlight = Guarded<[B3Digest: Task<LoadedDirectory?, any Error>]>([:])
 
-  /// - Parameter budget: How many bytes of directories to keep, about.
-  init(_ service: any DirectoryService, budget: Int) {
+  /// Keeps some megabytes: few where directories are at hand all the same.
+  init(_ service: any DirectoryService) {
     self.service = service
     local = service as? any LocalDirectoryAccess
-    halfBudget = budget / 2
+    halfBudget = local == nil ? 16 << 20 : 512 << 10
+  }
+
+  /// Lets go of all that could be had again from this machine.
+  func removeAll() {
+    if local == nil { return }
+    let cache = cache.withLock { cache in
+      defer { cache = Cache() }
+      return cache
+    }
+    // Freed without the lock.
+    withExtendedLifetime(cache) {}
   }
 
   /// The directory, if it is in memory or on this machine. May block on the local disk.

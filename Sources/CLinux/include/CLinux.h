@@ -36,6 +36,9 @@ extern ssize_t copy_file_range(int from, long *fromOffset, int to, long *toOffse
 #define CLinux_SYNC_FILE_RANGE_WRITE 2
 extern int sync_file_range(int fd, long offset, long length, unsigned int flags);
 
+// malloc_trim(3)
+extern int malloc_trim(size_t pad);
+
 // open(2): differs from processor to processor.
 #if defined(__aarch64__) || defined(__arm__)
 #define CLinux_O_DIRECT 0x10000

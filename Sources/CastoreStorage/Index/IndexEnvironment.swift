@@ -2,6 +2,7 @@ internal import CLMDB
 internal import Castore
 internal import Glibc
 internal import Platform
+internal import Synchronization
 
 /// An open LMDB environment with the tables of a store.
 ///
@@ -22,6 +23,10 @@ final class IndexEnvironment: @unchecked Sendable {
   private let map: IndexMap?
   /// Read transactions that are reset, waiting to be renewed: that costs a tenth of starting one.
   private let idleReaders: [Guarded<IdleReaders>]
+
+  /// What lookups have mapped since pages were last let go of, in bytes, about.
+  private let mappedBytes = Atomic<Int>(0)
+  private static let mappedLimit = 4 << 20
 
   private struct IdleReaders {
     // The transactions belong to whoever took them out of here, and to nobody else.
@@ -131,6 +136,17 @@ final class IndexEnvironment: @unchecked Sendable {
   /// for each page that is needed again: for work that touches all of a large index.
   func releasePages() {
     map?.releasePages(size: usedBytes)
+  }
+
+  /// Counts what a lookup has touched, and lets go of pages when it is much. Not while bytes of the map are
+  /// lent that somebody could fault on in vain: they come back by themselves.
+  func noteLookup(byteCount: Int) {
+    // A fault maps up to sixteen pages at once, of which some were there before.
+    let cost = byteCount &+ 4 * 4096
+    let sum = mappedBytes.add(cost, ordering: .relaxed).newValue
+    if sum < Self.mappedLimit { return }
+    // One of those who come by at the same time does it.
+    if mappedBytes.exchange(0, ordering: .relaxed) >= Self.mappedLimit { releasePages() }
   }
 
   private func shardOfThread() -> Int {

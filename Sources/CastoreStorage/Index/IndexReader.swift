@@ -26,6 +26,7 @@ struct IndexReader {
     let code = mdb_get(transaction, environment.handle(table), &keyValue, &value)
     switch code {
     case MDB_SUCCESS:
+      defer { environment.noteLookup(byteCount: value.mv_size) }
       return try body(UnsafeRawBufferPointer(start: value.mv_data, count: value.mv_size))
     case MDB_NOTFOUND, MDB_BAD_VALSIZE:
       // No key of an impossible length was ever stored.
