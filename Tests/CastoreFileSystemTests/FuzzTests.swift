@@ -83,7 +83,7 @@ struct FuzzTests {
         size: UInt64(number * 300),
         isExecutable: number % 3 == 0
       )
-      entries.append(NamedNode(name: PathComponent("f\(number)"), node: node))
+      entries.append(NamedNode(name: try PathComponent("f\(number)"), node: node))
     }
     entries.append(
       NamedNode(name: PathComponent("link"), node: .symlink(target: SymlinkTarget("f1")))
@@ -215,7 +215,7 @@ private struct RandomRequests {
       append(pick([0, 100, UInt32(truncatingIfNeeded: number())]), to: &body)
       append(UInt32(0), to: &body)
       if opcode == 22 { body += Array("user.tvix.castore.blob.digest".utf8) + [0] }
-    case 36: append((count &+ 1 - UInt64.random(in: 0...20, using: &generator)) &* 2, to: &body)
+    case 36: append((count &+ 1 &- UInt64.random(in: 0...20, using: &generator)) &* 2, to: &body)
     default: body = generator.bytes(Int.random(in: 0...200, using: &generator))
     }
     var bytes = message(opcode, node(), body)
