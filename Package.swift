@@ -86,6 +86,7 @@ let package = Package(
       name: "castore",
       dependencies: [
         "BLAKE3", "Castore", "CastoreFileSystem", "CastoreStorage", "FileTree", "FUSE", "Platform",
+        "VirtioFS",
         argumentParser, logging,
       ]
     ),

@@ -6,6 +6,7 @@ packages=(
   liblmdb-dev pkg-config          # building
   fuse3 attr                      # mounting, and looking at mounts from outside
   b3sum nix-bin                   # judges in tests
+  qemu-system-x86 lz4             # a virtual machine, and its kernel's format
   squashfs-tools squashfuse bindfs erofs-utils # peers in tests and benchmarks
   openssl python3-venv            # certificates, and a gRPC client of another language, for tests
 )

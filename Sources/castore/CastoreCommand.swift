@@ -23,6 +23,7 @@ struct CastoreCommand: AsyncParsableCommand {
       TreeCommand.self,
       RootsCommand.self,
       MountCommand.self,
+      VirtioFSCommand.self,
       VerifyCommand.self,
       StatsCommand.self,
     ]

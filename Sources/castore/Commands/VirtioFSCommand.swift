@@ -1,0 +1,111 @@
+import ArgumentParser
+import CastoreFileSystem
+import CastoreStorage
+import FUSE
+import Glibc
+import Logging
+import VirtioFS
+
+struct VirtioFSCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "virtiofs",
+    abstract: "Serve the store to virtual machines, as a vhost-user device on a Unix socket.",
+    discussion: """
+      Runs in the foreground until SIGINT or SIGTERM. One machine is served at a time; when it is gone \
+      the next may connect. The machine's memory must be shared with this process: see docs/virtiofs.md. \
+      SIGUSR1 reports how many requests of each sort the guest sent.
+      """
+  )
+
+  @OptionGroup var store: StoreOptions
+  @OptionGroup var look: FileSystemFlags
+
+  @Option(
+    help: """
+      The name that the guest mounts, for monitors that ask the device. QEMU has it on its own \
+      command line instead.
+      """
+  )
+  var tag: String?
+
+  @Option(help: "How many request queues a guest may use, 1 to 64; each used one has a thread.")
+  var queues = 1
+
+  @Option(help: "The longest queue that is accepted: a power of two from 2 to 32768.")
+  var queueSize = 32768
+
+  @Option(help: ArgumentHelp("Who may connect to the socket, in octal.", valueName: "mode"))
+  var socketMode = "600"
+
+  @Flag(help: "End when the first machine is gone.")
+  var once = false
+
+  @Argument(help: "Where the socket is to be.")
+  var socket: String
+
+  func validate() throws {
+    guard mode != nil else {
+      throw ValidationError("--socket-mode: '\(socketMode)' is not an octal mode such as 660")
+    }
+    if let tag, tag.isEmpty || tag.utf8.count > 36 {
+      throw ValidationError("--tag must have 1 to 36 bytes")
+    }
+    guard (1...64).contains(queues) else {
+      throw ValidationError("--queues must be between 1 and 64")
+    }
+    guard (2...32768).contains(queueSize), queueSize.nonzeroBitCount == 1 else {
+      throw ValidationError("--queue-size must be a power of two from 2 to 32768")
+    }
+    if socket.isEmpty { throw ValidationError("the socket's path must not be empty") }
+  }
+
+  private var mode: UInt32? {
+    UInt32(socketMode, radix: 8).flatMap { $0 <= 0o777 ? $0 : nil }
+  }
+
+  func run() async throws {
+    let logger = makeLogger()
+    let options = try look.options(listsRoot: true)
+    let store = try store.open()
+    let fileSystem = CastoreFileSystem(
+      blobs: store,
+      directories: store,
+      roots: store,
+      options: options,
+      logger: logger
+    )
+    var configuration = VirtioFSConfiguration()
+    configuration.tag = tag
+    configuration.requestQueues = queues
+    configuration.maximumQueueSize = queueSize
+    configuration.onEvent = { event in
+      switch event {
+      case .connected, .disconnected: logger.info("\(event)")
+      case .frontEndFault, .ringFault: logger.error("\(event)")
+      }
+    }
+    var session = SessionConfiguration()
+    session.onFault = { logger.error("\($0)") }
+    let server = try VirtioFSServer(
+      fileSystem,
+      socket: socket,
+      mode: mode ?? 0o600,
+      configuration: configuration,
+      sessionConfiguration: session
+    )
+    try SignalWatcher.watch([SIGINT, SIGTERM, SIGUSR1]) { signal in
+      if signal == SIGUSR1 {
+        logger.info(
+          "\(fileSystem.nodeCount) nodes known; requests: \(server.session.requestCounts)"
+        )
+      } else {
+        server.stop()
+      }
+    }
+    logger.info("serving \(store.path) on \(socket)")
+    ServiceManager.notify("READY=1\nSTATUS=\(store.path) on \(socket)")
+    try server.run(once: once)
+    ServiceManager.notify("STOPPING=1")
+    logger.info("stopped serving on \(socket)")
+  }
+}
