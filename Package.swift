@@ -20,18 +20,22 @@ let argumentParser = Target.Dependency.product(
 )
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+
 let package = Package(
   name: "swift-castore",
   products: [
     .executable(name: "castore", targets: ["castore"]),
     .library(name: "BLAKE3", targets: ["BLAKE3"]),
     .library(name: "FUSE", targets: ["FUSE"]),
+    .library(name: "NixCompat", targets: ["NixCompat"]),
     .library(name: "Castore", targets: ["Castore"]),
     .library(name: "CastoreStorage", targets: ["CastoreStorage"]),
     .library(name: "CastoreFileSystem", targets: ["CastoreFileSystem"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
   ],
   targets: [
@@ -40,10 +44,11 @@ let package = Package(
     .target(name: "CLinux"),
     .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
 
-    // Leaves: no Foundation, no NIO, no packages.
+    // Leaves: no Foundation, no NIO, no packages but swift-crypto for NixCompat's hashes and keys.
     .target(name: "Platform", dependencies: ["CLinux"]),
     .target(name: "BLAKE3", dependencies: ["CBLAKE3", "Platform"]),
     .target(name: "FUSE", dependencies: ["CLinux", "Platform"]),
+    .target(name: "NixCompat", dependencies: [crypto]),
     .target(name: "Castore", dependencies: ["BLAKE3", "Platform"]),
 
     // The store, trees on disk, and the file system over both.
@@ -70,6 +75,11 @@ let package = Package(
     .testTarget(name: "PlatformTests", dependencies: ["CLinux", "Platform"]),
     .testTarget(name: "BLAKE3Tests", dependencies: ["BLAKE3", "CBLAKE3", "Platform"]),
     .testTarget(name: "FUSETests", dependencies: ["CLinux", "FUSE", "Platform"]),
+    .testTarget(
+      name: "NixCompatTests",
+      dependencies: ["NixCompat"],
+      resources: [.copy("Fixtures")]
+    ),
     .testTarget(name: "CastoreTests", dependencies: ["BLAKE3", "Castore", "CastoreTestSupport"]),
     .testTarget(
       name: "CastoreStorageTests",
