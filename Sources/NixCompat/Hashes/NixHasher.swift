@@ -31,7 +31,9 @@ public struct NixHasher: Sendable {
 
   /// The digest of all bytes so far; more may follow.
   public func finalize() -> NixHash {
-    guard let hash = NixHash(algorithm, function.digestBytes) else { preconditionFailure("a digest has its algorithm's length") }
+    guard let hash = NixHash(algorithm, function.digestBytes) else {
+      preconditionFailure("a digest has its algorithm's length")
+    }
     return hash
   }
 

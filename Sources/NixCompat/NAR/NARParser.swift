@@ -252,14 +252,13 @@ extension NARParser {
       state = .nodeClose
       return .symlink(target: target)
     case .entryOrEnd:
-      if NARWord.entry.matches(token) {
-        state = .entryOpen
-      } else {
+      guard NARWord.entry.matches(token) else {
         try take(.close, token, then: .entryClose)
         names.leaveDirectory()
         endNode()
         return .directoryEnd
       }
+      state = .entryOpen
     case .entryOpen: try take(.open, token, then: .nameKey)
     case .nameKey: try take(.name, token, then: .name)
     case .name:

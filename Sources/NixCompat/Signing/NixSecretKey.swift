@@ -35,15 +35,13 @@ public struct NixSecretKey: Sendable {
   }
 
   /// Signs a message.
-  public func sign(_ message: [UInt8]) throws -> NixSignature {
-    try NixSignature(
-      keyName: publicKey.name,
-      bytes: Array(key.signature(for: message))
-    )
+  public func sign(_ message: [UInt8]) throws(SigningError) -> NixSignature {
+    guard let signature = try? key.signature(for: message) else { throw .signingFailed }
+    return try NixSignature(keyName: publicKey.name, bytes: Array(signature))
   }
 
   /// Signs a text.
-  public func sign(_ text: String) throws -> NixSignature {
+  public func sign(_ text: String) throws(SigningError) -> NixSignature {
     try sign(Array(text.utf8))
   }
 

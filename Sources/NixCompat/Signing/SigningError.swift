@@ -11,6 +11,8 @@ public enum SigningError: Error, Hashable, Sendable {
   /// The public half of a secret key does not belong to the secret half, or the key is no point of
   /// the curve.
   case invalidKey
+  /// The cryptography library could not sign.
+  case signingFailed
 }
 
 extension SigningError: CustomStringConvertible {
@@ -23,6 +25,7 @@ extension SigningError: CustomStringConvertible {
     case .invalidBase64(let error): "malformed base64: \(error)"
     case .invalidLength(let expected, let found): "expected \(expected) bytes, found \(found)"
     case .invalidKey: "the key is inconsistent"
+    case .signingFailed: "signing failed"
     }
   }
 }

@@ -33,11 +33,11 @@ extension Span where Element == UInt8 {
   }
 }
 
-/// An unsigned decimal number of digits alone.
+/// An unsigned decimal number as it is printed: digits alone, the first not 0 unless the only one.
 ///
 /// - Returns: `nil` for anything else, numbers past 64 bits included.
 func parseDecimal(_ text: Span<UInt8>) -> UInt64? {
-  guard text.count > 0 else { return nil }
+  guard text.count > 0, text.count == 1 || text[0] != UInt8(ascii: "0") else { return nil }
   var value: UInt64 = 0
   for index in text.indices {
     guard case UInt8(ascii: "0")...UInt8(ascii: "9") = text[index] else { return nil }

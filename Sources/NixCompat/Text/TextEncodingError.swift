@@ -9,6 +9,7 @@ public enum TextEncodingError: Error, Hashable, Sendable {
 }
 
 extension TextEncodingError: CustomStringConvertible {
+  /// A sentence for the user.
   public var description: String {
     switch self {
     case .invalidLength(let count):
