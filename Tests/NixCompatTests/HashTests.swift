@@ -162,4 +162,22 @@ struct HashTests {
       #expect(throws: error) { try ContentAddress(parsing: text) }
     }
   }
+
+  @Test("content addresses come in two fields too")
+  func contentAddressFields() throws {
+    let hexadecimal = "08813cbee9903c62be4c5027726a418a300da4500b2d369d3af9286f4815ceba"
+    let nixBase32 = "1fnf2m46ya7r7afkcb8ba2j0sc4a85m749sh9jz64g4hx6z3r088"
+    let hash = try NixHash(parsing: "sha256:\(hexadecimal)")
+    for text in [hexadecimal, nixBase32, hash.base64, hash.sri] {
+      let recursive = try ContentAddress(hash: text, hashAlgorithm: "r:sha256")
+      #expect(recursive == .recursive(hash))
+      #expect(recursive.hashAlgorithmField == "r:sha256")
+      #expect(try ContentAddress(hash: text, hashAlgorithm: "sha256") == .flat(hash))
+      for algorithm in ["", "r:", "sha384", "r:md5", "text:sha1"] {
+        #expect(throws: ContentAddressError.self) {
+          try ContentAddress(hash: text, hashAlgorithm: algorithm)
+        }
+      }
+    }
+  }
 }

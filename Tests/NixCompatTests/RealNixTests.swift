@@ -126,4 +126,69 @@ struct RealNixTests {
       #expect(try StorePath(name: "nasty", address: address) == path)
     }
   }
+
+  @Test("paths that refer to others and to themselves have the same content-addressed paths")
+  func references() throws {
+    try withTemporaryFolder { folder in
+      let other = try StorePath(name: "other", text: [1])
+      let path = try StorePath(name: "selfish", text: [2])
+      let otherImport = try export(other, contents: "no references", references: [])
+      let contents = "I am \(path.absolutePath) and know \(other.absolutePath)"
+      let pathImport = try export(path, contents: contents, references: [other, path])
+      var source = ByteArraySource(
+        otherImport.dropLast(8) + pathImport
+      )
+      let file = try FileOnDisk.create("\(folder)/export", from: &source)
+      _ = try NixTool.run("sh", ["-c", "nix-store --import < \(file)"], in: folder)
+      _ = try NixTool.run(
+        "nix",
+        ["store", "make-content-addressed", "--json", path.absolutePath],
+        in: folder
+      )
+      let all = String(
+        decoding: try NixTool.run("nix", ["path-info", "--all"], in: folder),
+        as: UTF8.self
+      )
+      let addressed = try all.split(separator: "\n")
+        .map { try StorePath(absolutePath: String($0)) }
+        .filter { $0 != other && $0 != path }
+      #expect(addressed.count == 2)
+      for path in addressed {
+        let cache = "file://\(folder)/cache?compression=none"
+        _ = try NixTool.run(
+          "nix",
+          ["copy", "--no-check-sigs", "--to", cache, path.absolutePath],
+          in: folder
+        )
+        let info = try NARInfo(
+          parsing: NixTool.run("cat", ["cache/\(path.digest).narinfo"], in: folder)
+        )
+        let refersToItself = info.references.contains(path)
+        #expect(refersToItself == (path.name == "selfish"))
+        let computed = try StorePath(
+          name: path.name,
+          address: #require(info.contentAddress),
+          references: info.references.filter { $0 != path },
+          refersToItself: refersToItself
+        )
+        #expect(computed == path)
+      }
+    }
+  }
+
+  /// A plain file in the format of `nix-store --export`.
+  private func export(
+    _ path: StorePath,
+    contents: String,
+    references: [StorePath]
+  ) throws -> [UInt8] {
+    func string(_ text: String) -> [UInt8] { NARSamples.string(Array(text.utf8)) }
+    var bytes = NARSamples.number(1)
+    bytes += try NARSamples.encode([NARSamples.file(contents)])
+    bytes += NARSamples.number(0x4558_494e) + string(path.absolutePath)
+    bytes += NARSamples.number(UInt64(references.count))
+    for reference in references.sorted() { bytes += string(reference.absolutePath) }
+    // No deriver, no signature of the old kind, no more paths.
+    return bytes + string("") + NARSamples.number(0) + NARSamples.number(0)
+  }
 }

@@ -96,6 +96,22 @@ struct StorePathTests {
     }
   }
 
+  @Test("take their name from the last component of a path")
+  func naming() throws {
+    let names = [
+      ("a/b/../c", "c"), ("a/b/../c/d/../e", "e"), ("/a", "a"), ("a/", "a"), ("./a/.", "a"),
+    ]
+    for (path, name) in names {
+      #expect(try StorePath.name(forPath: Array(path.utf8)) == name)
+    }
+    for path in ["", "/", ".", "a/b/..", "a/ä", "a/b c"] {
+      #expect(throws: StorePathError.self) { try StorePath.name(forPath: Array(path.utf8)) }
+    }
+    #expect(throws: StorePathError.invalidName([0xff], position: 0)) {
+      try StorePath.name(forPath: [0xff])
+    }
+  }
+
   @Test("order as their text does")
   func order() throws {
     let digests = [

@@ -21,7 +21,7 @@ public enum NARLimits {
   public static let maximumNameLength = 255
   /// The longest symlink target in bytes: what Linux allows.
   public static let maximumTargetLength = 4095
-  /// How deep directories nest unless a reader is told otherwise; keeps the memory of a reader
-  /// below 17 MiB, whatever it is fed.
+  /// How deep directories nest unless a reader is told otherwise. A reader keeps one name for each
+  /// open directory: some 17 MiB at worst, whatever it is fed.
   public static let defaultMaximumDepth = 65_536
 }

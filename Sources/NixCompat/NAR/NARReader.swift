@@ -129,3 +129,6 @@ public struct NARReader<Source: ByteSource & ~Copyable>: ~Copyable {
     }
   }
 }
+
+// Sendable: `buffer` is memory that this value alone knows, and the value cannot be copied.
+extension NARReader: @unchecked Sendable where Source: Sendable & ~Copyable {}

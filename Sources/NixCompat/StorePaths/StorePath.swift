@@ -82,7 +82,7 @@ public struct StorePath: Hashable, Sendable {
     return (storeDirectory.utf8.count + 1)..<path.count
   }
 
-  private static func validName(_ name: Span<UInt8>) throws(StorePathError) -> String {
+  static func validName(_ name: Span<UInt8>) throws(StorePathError) -> String {
     guard 1...maximumNameLength ~= name.count else { throw .invalidLength(name.count) }
     for index in name.indices where !isAllowedInName(name[index]) {
       throw .invalidName(name.array, position: index)
