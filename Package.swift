@@ -52,7 +52,10 @@ let package = Package(
     .target(name: "Castore", dependencies: ["BLAKE3", "Platform"]),
 
     // The store, trees on disk, and the file system over both.
-    .target(name: "CastoreStorage", dependencies: ["BLAKE3", "Castore", "CLMDB", "Platform"]),
+    .target(
+      name: "CastoreStorage",
+      dependencies: ["BLAKE3", "Castore", "CLinux", "CLMDB", "Platform"]
+    ),
     .target(name: "FileTree", dependencies: ["BLAKE3", "Castore", "CLinux", "Platform"]),
     .target(
       name: "CastoreFileSystem",
@@ -66,10 +69,22 @@ let package = Package(
       ]
     ),
 
+    // These measure; they are not shipped.
+    .executableTarget(
+      name: "castore-bench",
+      dependencies: [argumentParser],
+      path: "Benchmarks/castore-bench"
+    ),
+    .executableTarget(
+      name: "b3bench",
+      dependencies: ["BLAKE3", "Platform"],
+      path: "Benchmarks/b3bench"
+    ),
+
     // Shared by test targets: conformance suites and fixtures.
     .target(
       name: "CastoreTestSupport",
-      dependencies: ["BLAKE3", "Castore"],
+      dependencies: ["BLAKE3", "Castore", "Platform"],
       path: "Tests/CastoreTestSupport"
     ),
     .testTarget(name: "PlatformTests", dependencies: ["CLinux", "Platform"]),
@@ -81,21 +96,31 @@ let package = Package(
       resources: [.copy("Fixtures")]
     ),
     .testTarget(name: "CastoreTests", dependencies: ["BLAKE3", "Castore", "CastoreTestSupport"]),
+    // A process that the storage tests kill, starve and run as another user.
+    .executableTarget(
+      name: "store-torture",
+      dependencies: ["Castore", "CastoreStorage", "FileTree"],
+      path: "Tests/Helpers/store-torture"
+    ),
     .testTarget(
       name: "CastoreStorageTests",
-      dependencies: ["BLAKE3", "Castore", "CastoreStorage", "CastoreTestSupport", "Platform"]
+      dependencies: [
+        "BLAKE3", "Castore", "CastoreStorage", "CastoreTestSupport", "FileTree", "Platform",
+        "store-torture",
+      ]
     ),
     .testTarget(
       name: "FileTreeTests",
       dependencies: [
         "Castore", "CastoreStorage", "CastoreTestSupport", "FileTree", "Platform",
+        "store-torture",
       ]
     ),
     .testTarget(
       name: "CastoreFileSystemTests",
       dependencies: [
-        "Castore", "CastoreFileSystem", "CastoreStorage", "CastoreTestSupport", "FUSE", "FileTree",
-        "Platform",
+        "CLinux", "Castore", "CastoreFileSystem", "CastoreStorage", "CastoreTestSupport", "FUSE",
+        "FileTree", "Platform", logging,
       ]
     ),
   ]

@@ -1,7 +1,11 @@
 #define _GNU_SOURCE
 #include "CLinux.h"
 
+#include <errno.h>
 #include <linux/openat2.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -14,3 +18,32 @@ int CLinux_openat2(int directory, const char *path, uint64_t flags, uint64_t mod
   struct open_how how = {.flags = flags, .mode = mode, .resolve = resolve};
   return (int)syscall(SYS_openat2, directory, path, &how, sizeof how);
 }
+
+_Static_assert(_Generic((pthread_t)0, unsigned long: 1, default: 0), "pthread_setname_np");
+
+int CLinux_receive_descriptor(int socket) {
+  char byte;
+  union {
+    struct cmsghdr align;
+    char bytes[CMSG_SPACE(sizeof(int))];
+  } control;
+  struct iovec part = {.iov_base = &byte, .iov_len = 1};
+  struct msghdr message = {.msg_iov = &part,
+                           .msg_iovlen = 1,
+                           .msg_control = control.bytes,
+                           .msg_controllen = sizeof control.bytes};
+  ssize_t count;
+  do {
+    count = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+  } while (count == -1 && errno == EINTR);
+  if (count == -1) return -1;
+  struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+  if (count == 0 || header == NULL || header->cmsg_level != SOL_SOCKET ||
+      header->cmsg_type != SCM_RIGHTS || header->cmsg_len != CMSG_LEN(sizeof(int)))
+    return -2;
+  int descriptor;
+  memcpy(&descriptor, CMSG_DATA(header), sizeof descriptor);
+  return descriptor;
+}
+
+char **CLinux_environ(void) { return environ; }

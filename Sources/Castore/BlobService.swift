@@ -63,6 +63,14 @@ public struct ChunkMeta: Hashable, Sendable {
 /// Offered beside `BlobService` by a service whose blobs are at hand. Every call may block on the local
 /// disk, never on the network, and is safe from any thread.
 public protocol LocalBlobAccess: Sendable {
+  /// Whether this is all there is: a blob that is not held here exists nowhere else.
+  ///
+  /// Where it is false, what is not here may still be had through `BlobService`.
+  var isComplete: Bool { get }
+
+  /// Says whether a blob is held here.
+  func holdsLocal(_ digest: B3Digest) throws(ServiceError) -> Bool
+
   /// Reads bytes of a blob, starting at an offset.
   ///
   /// - Parameters:

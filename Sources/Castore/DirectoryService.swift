@@ -37,4 +37,9 @@ public protocol DirectoryPutter: Sendable {
 public protocol LocalDirectoryAccess: Sendable {
   /// Reads a directory from the local disk or memory; may block on the disk, never on the network.
   func directoryLocal(_ digest: B3Digest) throws(ServiceError) -> Directory?
+
+  /// Reads a directory as `directoryLocal(_:)` does, in the compact form for lookups.
+  ///
+  /// A service that holds encodings should offer it: without one, a `Directory` is read and encoded.
+  func directoryIndexLocal(_ digest: B3Digest) throws(ServiceError) -> DirectoryIndex?
 }

@@ -8,4 +8,13 @@ public enum Node: Hashable, Sendable {
   case file(digest: B3Digest, size: UInt64, isExecutable: Bool)
   /// A symbolic link.
   case symlink(target: SymlinkTarget)
+
+  /// Which of the three it is.
+  public var kind: NodeKind {
+    switch self {
+    case .directory: .directory
+    case .file: .file
+    case .symlink: .symlink
+    }
+  }
 }

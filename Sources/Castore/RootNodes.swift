@@ -25,4 +25,7 @@ public struct NamedNode: Hashable, Sendable {
 public protocol LocalRootNodes: Sendable {
   /// Looks a name up; may block on the local disk, never on the network.
   func nodeLocal(named name: PathComponent) throws(ServiceError) -> Node?
+
+  /// A number that is another one whenever a name was added, removed or re-pointed since.
+  func rootsVersion() throws(ServiceError) -> UInt64
 }

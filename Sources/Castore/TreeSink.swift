@@ -30,4 +30,12 @@ public protocol TreeSink: Sendable {
 
   /// Returns when everything put before is durable; throws the first error of anything that was put.
   func flush() throws(ServiceError)
+
+  /// Makes every later call fail soon, and those under way in other threads: the caller gives up.
+  func abandon()
+}
+
+extension TreeSink {
+  /// Does nothing: for a sink whose calls are short.
+  public func abandon() {}
 }

@@ -1,4 +1,4 @@
-internal import Glibc
+public import Glibc
 
 /// A value that only one thread at a time may touch.
 ///
@@ -9,8 +9,8 @@ internal import Glibc
 // Sendable: `value` is reached only between lock and unlock of `mutex`, which never moves since
 // the tail allocation lives as long as the object.
 public final class Guarded<Value>: @unchecked Sendable {
-  private let mutex: UnsafeMutablePointer<pthread_mutex_t>
-  private var value: Value
+  @usableFromInline internal let mutex: UnsafeMutablePointer<pthread_mutex_t>
+  @usableFromInline internal var value: Value
 
   /// Creates the guard around a first value.
   public init(_ value: sending Value) {
@@ -29,7 +29,9 @@ public final class Guarded<Value>: @unchecked Sendable {
 
   /// Runs `body` with the value while no other thread does.
   ///
-  /// Keep it short: no I/O, no calls out, no large allocation.
+  /// Keep it short: no I/O, no calls out, no large allocation. Inlinable, because an unspecialised
+  /// closure call would cost more than the lock.
+  @inlinable
   public func withLock<Result, Failure: Error>(
     _ body: (inout Value) throws(Failure) -> Result
   ) throws(Failure) -> Result {

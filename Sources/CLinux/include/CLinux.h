@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/xattr.h>
 
 // openat2(2): the variadic syscall(2) cannot be called from Swift.
 #define CLinux_RESOLVE_NO_MAGICLINKS 0x02
@@ -24,7 +25,21 @@ extern int syncfs(int fd);
 extern ssize_t copy_file_range(int from, long *fromOffset, int to, long *toOffset, size_t length,
                                unsigned int flags);
 
+// sync_file_range(2)
+#define CLinux_SYNC_FILE_RANGE_WRITE 2
+extern int sync_file_range(int fd, long offset, long length, unsigned int flags);
+
 // ioctl_ficlone(2): `_IOW(0x94, 9, int)`.
 #define CLinux_FICLONE 0x40049409UL
+
+// pthread_setname_np(3); pthread_t is an unsigned long here.
+extern int pthread_setname_np(unsigned long thread, const char *name);
+
+// unix(7): one byte with one descriptor (close-on-exec); the CMSG macros are not importable.
+// Returns the descriptor, -1 with errno, or -2 if the peer closed or sent none.
+int CLinux_receive_descriptor(int socket);
+
+// environ(7): a variable that Swift holds for unsafe to read.
+char **CLinux_environ(void);
 
 #endif

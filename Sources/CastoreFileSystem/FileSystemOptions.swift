@@ -1,0 +1,27 @@
+public import FUSE
+
+/// How a mounted store looks.
+public struct FileSystemOptions: Sendable {
+  /// Which family's names and digest text the extended attributes have.
+  public enum ExtendedAttributeNamespace: String, Hashable, Sendable, CaseIterable {
+    /// `user.tvix.castore.blob.digest`, with `b3:` text.
+    case tvix
+    /// `user.snix.castore.blob.digest`, with `blake3-` text.
+    case snix
+  }
+
+  /// Whether the root can be listed. Where not, listing it is `EPERM`; known names work all the same.
+  public var listsRoot = true
+  /// Whether files and directories show their digest as an extended attribute; `nil`: no, and then
+  /// the kernel asks only once.
+  public var extendedAttributes: ExtendedAttributeNamespace?
+  /// What all times are, in seconds since 1970.
+  public var modificationTime: UInt64 = 1
+  /// The user and group that everything belongs to.
+  public var owner: (user: UInt32, group: UInt32) = (0, 0)
+  /// For how long the kernel may rely on a name in the root, since those can be re-pointed.
+  public var rootValidity = Validity(seconds: 1)
+
+  /// The defaults.
+  public init() {}
+}

@@ -1,0 +1,64 @@
+internal import Castore
+
+/// What the node table holds of one node: a fixed 88 bytes, no references into the Swift heap.
+struct NodeRecord: BitwiseCopyable, Sendable {
+  /// What a node is. Raw values are not on any wire.
+  enum Kind: UInt8 {
+    case free
+    case directory
+    case file
+    case executable
+    case symlink
+  }
+
+  /// The digest of the contents, of the directory's encoding, or of the link's target.
+  var digest: B3Digest
+  /// The size that `stat` shows, in bytes; for a link the length of its target.
+  var size: UInt64
+  /// How many lookups the kernel still counts. The node goes when it reaches 0.
+  var lookups: UInt64
+  /// Directories: the node id of the parent, since every place of a directory is a node of its own.
+  var parent: UInt64
+  /// Directories: which entry of the parent.
+  var position: UInt64
+  /// Links: the address of `size` bytes of `malloc`'s, owned by the record; 0 for others. A number,
+  /// because copies of the record leave the lock and must not follow it.
+  var targetAddress: UInt
+  /// Rises each time the slot is taken again, so that no node id ever stands for two nodes.
+  var generation: UInt32
+  /// The next slot of the same hash bucket, or of the free list.
+  var next: UInt32
+  var kind: Kind
+
+  /// The target's bytes; only under the lock of the record's shard.
+  var target: UnsafeMutableRawPointer? { UnsafeMutableRawPointer(bitPattern: targetAddress) }
+}
+
+/// What a node is found by: equal keys, one node.
+struct NodeKey: BitwiseCopyable, Sendable {
+  var digest: B3Digest
+  var parent: UInt64
+  var position: UInt64
+  var kind: NodeRecord.Kind
+
+  /// A file or link: shared by all places that have the same content.
+  static func shared(_ kind: NodeRecord.Kind, _ digest: B3Digest) -> NodeKey {
+    NodeKey(digest: digest, parent: 0, position: 0, kind: kind)
+  }
+
+  /// A directory: one node for each place, because Linux moves the one dentry of a shared directory.
+  static func directory(_ digest: B3Digest, parent: UInt64, position: UInt64) -> NodeKey {
+    NodeKey(digest: digest, parent: parent, position: position, kind: .directory)
+  }
+
+  /// Well mixed as it is: digests are uniform, places are multiplied out.
+  var hash: UInt64 {
+    let place = (parent &+ position &* 0x9E37_79B9_7F4A_7C15) &* 0xD6E8_FEB8_6659_FD93
+    return digest.words.0 ^ (place ^ place >> 32) ^ UInt64(kind.rawValue) &* 0xA076_1D64_78BD_642F
+  }
+
+  func matches(_ record: NodeRecord) -> Bool {
+    record.kind == kind && record.digest == digest && record.parent == parent
+      && record.position == position
+  }
+}

@@ -1,0 +1,103 @@
+public import Castore
+internal import Glibc
+public import Platform
+
+extension LocalStore: LocalBlobAccess {
+  /// A local store asks nobody else.
+  public var isComplete: Bool { true }
+
+  /// See `LocalBlobAccess`.
+  public func holdsLocal(_ digest: B3Digest) throws(ServiceError) -> Bool {
+    try core.contains(.blobs, digest)
+  }
+
+  /// See `LocalBlobAccess`.
+  public func readLocal(
+    _ digest: B3Digest,
+    at offset: UInt64,
+    into buffer: UnsafeMutableRawBufferPointer
+  ) throws(ServiceError) -> Int? {
+    if let blob = openBlobs.blob(digest) {
+      return try read(digest, blob, at: offset, into: buffer)
+    }
+    let found = try core.withBlobRecord(digest) { (record) throws(ServiceError) -> InlineRead in
+      switch record {
+      case nil: return .missing
+      case .file(let size): return .file(size: size)
+      case .inline(let bytes):
+        if self.verifiesReads { try self.core.verify(bytes, digest) }
+        guard offset < UInt64(bytes.count) else { return .copied(0) }
+        // Fits: below the length of bytes in memory.
+        let start = Int(offset)
+        let count = min(buffer.count, bytes.count - start)
+        buffer.copyMemory(
+          from: UnsafeRawBufferPointer(rebasing: bytes[start..<(start + count)])
+        )
+        return .copied(count)
+      }
+    }
+    switch found {
+    case .missing: return nil
+    case .copied(let count): return count
+    case .file(let size):
+      let blob = try open(digest, size: size)
+      openBlobs.insert(digest, blob)
+      return try read(digest, blob, at: offset, into: buffer)
+    }
+  }
+
+  /// See `LocalBlobAccess`.
+  public func openLocalFile(_ digest: B3Digest) throws(ServiceError) -> OwnedDescriptor? {
+    let size = try core.withBlobRecord(digest) { (record) throws(ServiceError) -> UInt64? in
+      if case .file(let size) = record { return size }
+      return nil
+    }
+    guard let size else { return nil }
+    let file = try core.openBlobFile(digest, size: size)
+    if verifiesReads { try core.verifyBlobFile(file, digest) }
+    return file
+  }
+
+  /// The length of a blob; `nil` where there is none of that digest.
+  public func blobSize(_ digest: B3Digest) throws(ServiceError) -> UInt64? {
+    try core.withBlobRecord(digest) { (record) throws(ServiceError) in record?.size }
+  }
+
+  /// Opens a blob's file.
+  func open(_ digest: B3Digest, size: UInt64) throws(ServiceError) -> OpenBlob {
+    let file = try core.openBlobFile(digest, size: size)
+    if verifiesReads { try core.verifyBlobFile(file, digest) }
+    return OpenBlob(file: file, size: size)
+  }
+
+  /// Reads from a blob's file; a file that has become shorter since it was opened is damage.
+  func read(
+    _ digest: B3Digest,
+    _ blob: OpenBlob,
+    at offset: UInt64,
+    into buffer: UnsafeMutableRawBufferPointer
+  ) throws(ServiceError) -> Int {
+    guard offset < blob.size else { return 0 }
+    let wanted = min(UInt64(buffer.count), blob.size - offset)
+    let part = UnsafeMutableRawBufferPointer(rebasing: buffer[..<Int(wanted)])
+    let count: Int
+    do throws(Errno) {
+      count = try FileBytes.read(blob.file.number, at: offset, into: part)
+    } catch {
+      throw ServiceError.system(error, "read \(core.blobPath(digest))")
+    }
+    if count < part.count {
+      throw ServiceError(
+        .corrupt,
+        "\(core.blobPath(digest)) ends at byte \(offset + UInt64(count)) of \(blob.size)"
+      )
+    }
+    return count
+  }
+
+  private enum InlineRead {
+    case missing
+    case copied(Int)
+    case file(size: UInt64)
+  }
+}

@@ -1,0 +1,59 @@
+internal import Castore
+internal import Platform
+
+/// A blob's file, open, with its checked length.
+final class OpenBlob: Sendable {
+  let file: OwnedDescriptor
+  let size: UInt64
+
+  init(file: consuming OwnedDescriptor, size: UInt64) {
+    self.file = file
+    self.size = size
+  }
+}
+
+/// The files of blobs that were read lately, so that reading on does not open them again.
+///
+/// Bounded; what falls out is closed as soon as nobody reads it.
+final class OpenBlobCache: Sendable {
+  private struct Shard {
+    // Latest last; few enough that looking at all is quicker than a table.
+    var blobs: [(digest: B3Digest, blob: OpenBlob)] = []
+  }
+
+  private let shards: [Guarded<Shard>]
+  private static let shardCount = 16
+  private static let blobsPerShard = 8
+
+  init() {
+    shards = (0..<Self.shardCount).map { _ in Guarded(Shard()) }
+  }
+
+  /// The open file of a blob, if it is at hand.
+  func blob(_ digest: B3Digest) -> OpenBlob? {
+    shard(digest).withLock { shard in
+      guard let place = shard.blobs.lastIndex(where: { $0.digest == digest }) else { return nil }
+      let found = shard.blobs[place]
+      if place != shard.blobs.count - 1 {
+        shard.blobs.remove(at: place)
+        shard.blobs.append(found)
+      }
+      return found.blob
+    }
+  }
+
+  /// Adds a file; the one used longest ago goes.
+  func insert(_ digest: B3Digest, _ blob: OpenBlob) {
+    // Closed after unlocking.
+    var dropped: OpenBlob?
+    shard(digest).withLock { shard in
+      if shard.blobs.count >= Self.blobsPerShard { dropped = shard.blobs.removeFirst().blob }
+      shard.blobs.append((digest, blob))
+    }
+    withExtendedLifetime(dropped) {}
+  }
+
+  private func shard(_ digest: B3Digest) -> Guarded<Shard> {
+    shards[digest.withUnsafeBytes { Int($0[31]) } % Self.shardCount]
+  }
+}

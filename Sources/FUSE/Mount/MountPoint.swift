@@ -1,0 +1,49 @@
+internal import Glibc
+internal import Platform
+
+/// A directory to mount on, as an absolute path that was resolved once: the working directory and
+/// links may change later.
+struct MountPoint {
+  let path: String
+  var bytes: [UInt8] { Array(path.utf8) }
+
+  /// Resolves the path and clears away what a crashed server left there.
+  init(_ given: String) throws(MountError) {
+    guard let resolved = realpath(given, nil) else {
+      let error = Errno.current
+      // A dead mount may refuse even this much; only an absolute path can be looked up in the table.
+      guard error.code == ENOTCONN, given.hasPrefix("/") else {
+        throw .mountPoint(path: given, error)
+      }
+      path = given
+      try clear()
+      return
+    }
+    path = String(cString: resolved)
+    free(resolved)
+    try clear()
+    var status = stat()
+    guard stat(path, &status) == 0 else { throw .mountPoint(path: path, Errno.current) }
+    guard status.st_mode & S_IFMT == S_IFDIR else { throw .mountPoint(path: path, Errno(ENOTDIR)) }
+  }
+
+  /// Detaches FUSE mounts at the path whose server is gone.
+  private func clear() throws(MountError) {
+    for _ in 0..<64 {
+      guard let top = try? MountTable.current().top(at: bytes), top.type.hasPrefix("fuse"),
+        isDead()
+      else { return }
+      if umount2(path, Int32(MNT_DETACH) | Int32(UMOUNT_NOFOLLOW)) == -1 {
+        let error = Errno.current
+        guard error.code == EPERM else { throw .mountPoint(path: path, error) }
+        try Helper.unmount(path, lazily: true)
+      }
+    }
+  }
+
+  /// Asks for something that is never cached: `stat(2)` of a dead root may still succeed.
+  private func isDead() -> Bool {
+    var status = statvfs()
+    return statvfs(path, &status) == -1 && [ENOTCONN, ECONNABORTED].contains(errno)
+  }
+}

@@ -1,0 +1,78 @@
+internal import Glibc
+internal import Platform
+internal import Synchronization
+
+/// What a detached reply shares with the session: who may answer, and whom to tell when nobody waits.
+final class DetachedState: Sendable {
+  let channel: any ReplyChannel
+  let registry: DetachedRegistry
+  let unique: UInt64
+  let callerThread: UInt32
+  let token: UInt
+  let capacity: Int
+  let limit: Int
+  let wantsEntries: Bool
+  private let claimed = Atomic(false)
+  private let interruption = Guarded(Interruption.unset)
+
+  private enum Interruption {
+    case unset
+    case handler(@Sendable () -> Void)
+    case interrupted
+  }
+
+  init(
+    channel: any ReplyChannel,
+    registry: DetachedRegistry,
+    unique: UInt64,
+    callerThread: UInt32,
+    token: UInt,
+    capacity: Int,
+    limit: Int,
+    wantsEntries: Bool
+  ) {
+    self.channel = channel
+    self.registry = registry
+    self.unique = unique
+    self.callerThread = callerThread
+    self.token = token
+    self.capacity = capacity
+    self.limit = limit
+    self.wantsEntries = wantsEntries
+  }
+
+  /// The port for the first who asks, nil for all others.
+  func claim() -> ReplyPort? {
+    claimed.exchange(true, ordering: .acquiringAndReleasing) ? nil : ReplyPort(detached: self)
+  }
+
+  /// The reply has gone out: the channel is not touched any more.
+  func finished() {
+    // The handler may hold what the task holds: let go of it.
+    interruption.withLock { $0 = .interrupted }
+    registry.remove(self)
+  }
+
+  /// Sets what to call on an interrupt, or calls it if there was one already.
+  func setInterruptHandler(_ handler: @escaping @Sendable () -> Void) {
+    let late = interruption.withLock { state in
+      if case .interrupted = state { return true }
+      state = .handler(handler)
+      return false
+    }
+    // After an answer there is nothing to interrupt, cancelling a task that is done is harmless.
+    if late { handler() }
+  }
+
+  /// Answers with an error in place of the owner, unless it was faster, and tells it.
+  func interrupt(with error: CInt) {
+    guard let port = claim() else { return }
+    let handler = interruption.withLock { state in
+      defer { state = .interrupted }
+      if case .handler(let handler) = state { return handler as (@Sendable () -> Void)? }
+      return nil
+    }
+    port.send(error: error)
+    handler?()
+  }
+}

@@ -1,0 +1,133 @@
+internal import CLinux
+internal import Castore
+internal import Glibc
+internal import Platform
+internal import Synchronization
+
+/// Writes single files, with a buffer of its own.
+final class FileWriter {
+  private let exporter: TreeExporter
+  private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
+
+  /// Blobs up to this length are read right away: looking for a file of their own would cost a lookup.
+  private static let plainReadLimit: UInt64 = 64 << 10
+  /// How much is copied between two looks at whether to stop.
+  private static let copyLength = 64 << 20
+
+  init(exporter: TreeExporter) {
+    self.exporter = exporter
+  }
+
+  deinit {
+    buffer.deallocate()
+  }
+
+  /// Creates a file that does not exist and fills it with a blob, whose length must be as stated.
+  func write(
+    _ digest: B3Digest,
+    size: UInt64,
+    isExecutable: Bool,
+    in folder: FolderHandle,
+    as name: PathComponent
+  ) throws(ServiceError) {
+    let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC
+    let mode: mode_t = isExecutable ? 0o755 : 0o644
+    let number = name.withCString { openat(folder.number, $0, flags, mode) }
+    if number == -1 { throw ServiceError.system(.current, "create it") }
+    let file = OwnedDescriptor(adopting: number)
+    if size > Self.plainReadLimit, let source = try exporter.blobs.openLocalFile(digest) {
+      try copy(source, to: file, digest: digest, size: size)
+    } else {
+      try copyBytes(digest, to: file, size: size)
+    }
+    do throws(Errno) {
+      // Late errors of network file systems show here.
+      try file.closeReportingErrors()
+    } catch {
+      throw ServiceError.system(error, "close it")
+    }
+  }
+
+  private func copy(
+    _ source: borrowing OwnedDescriptor,
+    to file: borrowing OwnedDescriptor,
+    digest: B3Digest,
+    size: UInt64
+  ) throws(ServiceError) {
+    var status = stat()
+    if fstat(source.number, &status) != 0 {
+      throw ServiceError.system(.current, "look at blob \(digest)")
+    }
+    if UInt64(exactly: status.st_size) != size {
+      throw wrongLength(digest, expected: size, got: UInt64(clamping: status.st_size))
+    }
+    // Shares the blob's blocks where the file system can; otherwise the kernel copies.
+    if ioctl(file.number, UInt(CLinux_FICLONE), source.number) == 0 {
+      exporter.progress.bytes.wrappingAdd(size, ordering: .relaxed)
+      return
+    }
+    var copied: UInt64 = 0
+    while copied < size {
+      try exporter.throwIfCancelled()
+      let length = Int(min(size - copied, UInt64(Self.copyLength)))
+      let count = copy_file_range(source.number, nil, file.number, nil, length, 0)
+      if count < 0 {
+        if errno == EINTR { continue }
+        let isUnsupported = [EXDEV, EINVAL, ENOSYS, EOPNOTSUPP].contains(errno)
+        if copied == 0 && isUnsupported {
+          return try copyBytes(digest, to: file, size: size)
+        }
+        throw ServiceError.system(.current, "write it")
+      }
+      if count == 0 { throw wrongLength(digest, expected: size, got: copied) }
+      copied += UInt64(count)
+      exporter.progress.bytes.wrappingAdd(UInt64(count), ordering: .relaxed)
+    }
+  }
+
+  private func copyBytes(
+    _ digest: B3Digest,
+    to file: borrowing OwnedDescriptor,
+    size: UInt64
+  ) throws(ServiceError) {
+    var offset: UInt64 = 0
+    while true {
+      try exporter.throwIfCancelled()
+      guard let count = try exporter.blobs.readLocal(digest, at: offset, into: buffer) else {
+        throw ServiceError.blobNotFound(digest)
+      }
+      try append(UnsafeRawBufferPointer(rebasing: buffer[..<count]), to: file)
+      offset += UInt64(count)
+      exporter.progress.bytes.wrappingAdd(UInt64(count), ordering: .relaxed)
+      if offset > size || count < buffer.count { break }
+    }
+    if offset != size { throw wrongLength(digest, expected: size, got: offset) }
+  }
+
+  private func append(
+    _ bytes: UnsafeRawBufferPointer,
+    to file: borrowing OwnedDescriptor
+  ) throws(ServiceError) {
+    let number = file.number
+    var rest = bytes
+    while let base = rest.baseAddress, !rest.isEmpty {
+      do throws(Errno) {
+        let count = try retryingOnInterrupt { Glibc.write(number, base, rest.count) }
+        rest = UnsafeRawBufferPointer(rebasing: rest[count...])
+      } catch {
+        throw ServiceError.system(error, "write it")
+      }
+    }
+  }
+
+  private func wrongLength(
+    _ digest: B3Digest,
+    expected: UInt64,
+    got: UInt64
+  ) -> ServiceError {
+    ServiceError(
+      .corrupt,
+      "blob \(digest) has \(got) bytes or more, but the directory says \(expected)"
+    )
+  }
+}

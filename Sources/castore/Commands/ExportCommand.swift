@@ -1,0 +1,53 @@
+import ArgumentParser
+import CastoreStorage
+import FileTree
+import Glibc
+
+struct ExportCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "export",
+    abstract: "Write a tree of the store to the disk.",
+    discussion: """
+      DEST must not exist. It appears whole at the end, or not at all. Files share their blocks \
+      with the store where the file system can do that.
+      """
+  )
+
+  @OptionGroup var store: StoreOptions
+
+  @Flag(help: "Print what was written as a JSON object.")
+  var json = false
+
+  @Argument(help: "ROOT or ROOT/PATH.")
+  var path: StorePath
+
+  @Argument(help: "Where to write it.")
+  var destination: String
+
+  func run() async throws {
+    let signals = SignalWatcher([SIGINT, SIGTERM])
+    let store = try store.open()
+    let node = try path.resolve(in: store)
+    let exporter = TreeExporter(blobs: store, directories: store)
+    signals.start { _ in exporter.cancel() }
+    let name = path.text
+    let line = ProgressLine {
+      let done = exporter.progress.snapshot
+      return "\(name): \(done.files) files, \(humanBytes(done.bytes)) written"
+    }
+    do {
+      defer { line.finish() }
+      try exporter.export(node, to: destination)
+    }
+    if json {
+      let done = exporter.progress.snapshot
+      try Output.line(
+        JSON.object([
+          ("path", .string(destination)), ("files", .integer(done.files)),
+          ("directories", .integer(done.directories)), ("symlinks", .integer(done.symlinks)),
+          ("bytes", .integer(done.bytes)),
+        ]).text
+      )
+    }
+  }
+}

@@ -1,0 +1,134 @@
+import ArgumentParser
+import Castore
+import CastoreStorage
+import FileTree
+import Glibc
+import Platform
+
+struct ImportCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "import",
+    abstract: "Store files and folders, and name each as a root.",
+    discussion: """
+      Prints the name and digest of each root, separated by a tab, once it is durable. Links are \
+      stored as links. A name that stands for something else already is kept, and an error, \
+      unless --replace is given.
+      """
+  )
+
+  @OptionGroup var store: StoreOptions
+
+  @Option(help: "The root's name; by default the last part of the path.")
+  var name: String?
+
+  @Flag(help: "Re-point names that stand for something else.")
+  var replace = false
+
+  @Flag(help: "Leave out sockets, devices and fifos, with a warning; otherwise they are an error.")
+  var skipSpecial = false
+
+  @Option(
+    help: ArgumentHelp(
+      "How directory sizes count: specified, or snix as Snix and Tvix since 2024 compute them.",
+      valueName: "rule"
+    )
+  )
+  var directorySizeRule = SizeRule.specified
+
+  @Flag(help: "Print one JSON array.")
+  var json = false
+
+  @Argument(help: "What to import.")
+  var paths: [String]
+
+  func validate() throws {
+    if name != nil && paths.count > 1 {
+      throw ValidationError("--name goes with one path")
+    }
+  }
+
+  func run() async throws {
+    let signals = SignalWatcher([SIGINT, SIGTERM])
+    // Names are settled before anything is read: a bad one must not show up after an hour.
+    let imports = try paths.map { (path: $0, name: try defaultName(for: $0)) }
+    var seen: Set<PathComponent> = []
+    for (path, name) in imports where !seen.insert(name).inserted {
+      throw ValidationError("two paths would be named '\(name)', one of them \(path)")
+    }
+    let store = try store.open(create: true)
+    let current = Guarded<TreeImporter?>(nil)
+    let isStopped = Guarded(false)
+    signals.start { _ in
+      isStopped.withLock { $0 = true }
+      current.withLock { $0 }?.cancel()
+    }
+    var values: [JSON] = []
+    for (path, name) in imports {
+      var options = TreeImporter.Options()
+      options.sizeRule = directorySizeRule.rule
+      options.skipsSpecialFiles = skipSpecial
+      let importer = TreeImporter(into: try store.makeWriter(), options: options) { skipped in
+        note("castore: skipping \(skipped): not a file, folder or link")
+      }
+      current.withLock { $0 = importer }
+      if isStopped.withLock({ $0 }) { importer.cancel() }
+      let node = try run(importer, path, name).node
+      try store.setRoot(name, to: node, replace: replace)
+      if json {
+        let member = JSON.bytes("name", name.bytes)
+        values.append(.object([member] + JSON.members(of: node)))
+      } else {
+        try Output.line("\(name)\t\(reference(node))")
+      }
+    }
+    if json { try Output.line(JSON.array(values).text) }
+  }
+
+  private func run(
+    _ importer: TreeImporter,
+    _ path: String,
+    _ name: PathComponent
+  ) throws -> TreeImporter.Result {
+    let began = monotonicSeconds()
+    let summary: @Sendable () -> String = {
+      let done = importer.progress.snapshot
+      let seconds = max(monotonicSeconds() - began, 0.001)
+      let rate = humanBytes(UInt64(Double(done.bytes) / seconds))
+      return "\(name): \(done.files) files, \(done.directories) folders, "
+        + "\(humanBytes(done.bytes)), \(rate)/s"
+    }
+    let line = ProgressLine(summary)
+    defer { line.finish() }
+    return try importer.run(path)
+  }
+
+  private func defaultName(for path: String) throws -> PathComponent {
+    if let name { return try parseRootName(name) }
+    var parts = path.utf8.split(separator: UInt8(ascii: "/")).map { [UInt8]($0) }
+    while parts.last == [UInt8(ascii: ".")] { parts.removeLast() }
+    if let last = parts.last, last != Array("..".utf8) { return try PathComponent(last) }
+    // `.`, `..` and the like: the name that the folder has.
+    guard let real = realpath(path, nil) else {
+      throw CommandError("cannot look at \(path): \(Errno.current)")
+    }
+    defer { free(real) }
+    let absolute = String(cString: real).utf8.split(separator: UInt8(ascii: "/"))
+    guard let last = absolute.last else {
+      throw ValidationError("\(path) has no name; give one with --name")
+    }
+    return try PathComponent([UInt8](last))
+  }
+}
+
+/// The rules on the command line.
+enum SizeRule: String, ExpressibleByArgument, CaseIterable {
+  case specified
+  case snix
+
+  var rule: DirectorySizeRule {
+    switch self {
+    case .specified: .specified
+    case .snix: .snix
+    }
+  }
+}

@@ -1,0 +1,74 @@
+import ArgumentParser
+import Castore
+import CastoreStorage
+
+struct ListCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "ls",
+    abstract: "List a directory of the store, or the roots."
+  )
+
+  @OptionGroup var store: StoreOptions
+
+  @Flag(name: .shortAndLong, help: "Show type, size, digest and link target.")
+  var long = false
+
+  @Flag(help: "Print one JSON array.")
+  var json = false
+
+  @Flag(name: [.customShort("0"), .long], help: "Print raw names, each ended by a NUL byte.")
+  var null = false
+
+  @Argument(help: "ROOT or ROOT/PATH; all roots without it.")
+  var path: StorePath?
+
+  func run() async throws {
+    let store = try store.open()
+    if json {
+      var values: [JSON] = []
+      try await forEach(in: store) { entry in
+        let name = JSON.bytes("name", entry.name.bytes)
+        values.append(.object([name] + JSON.members(of: entry.node)))
+      }
+      return try Output.line(JSON.array(values).text)
+    }
+    try await forEach(in: store) { entry in
+      if null { return try Output.write(entry.name.bytes + [0]) }
+      try Output.line(long ? longLine(entry) : entry.name.description)
+    }
+  }
+
+  private func forEach(in store: LocalStore, _ body: (NamedNode) throws -> Void) async throws {
+    guard let path else {
+      for try await entry in store.list() { try body(entry) }
+      return
+    }
+    let node = try path.resolve(in: store)
+    guard case .directory(let digest, _) = node else {
+      // Like ls(1): a file is listed as itself.
+      return try body(NamedNode(name: path.components.last ?? path.root, node: node))
+    }
+    guard let directory = try store.directoryIndexLocal(digest) else {
+      throw CommandError("directory \(digest) of '\(path.text)' is missing in \(store.path)")
+    }
+    for position in 0..<directory.count { try body(directory.entry(at: position).namedNode) }
+  }
+}
+
+/// Type, size, digest and name in columns, as `ls -l` and `tree -l` show them.
+func longLine(_ entry: NamedNode) -> String {
+  func column(_ size: UInt64) -> String {
+    let text = String(size)
+    return String(repeating: " ", count: max(0, 12 - text.utf8.count)) + text
+  }
+  // As wide as a digest.
+  let noDigest = "-" + String(repeating: " ", count: 46)
+  switch entry.node {
+  case .directory(let digest, let size):
+    return "d \(column(size)) \(digest) \(entry.name)/"
+  case .file(let digest, let size, let isExecutable):
+    return "\(isExecutable ? "x" : "f") \(column(size)) \(digest) \(entry.name)"
+  case .symlink(let target):
+    return "l \(column(UInt64(target.bytes.count))) \(noDigest) \(entry.name) -> \(target)"
+  }
+}

@@ -1,0 +1,97 @@
+import ArgumentParser
+import CastoreFileSystem
+import CastoreStorage
+import FUSE
+import Glibc
+import Logging
+
+struct MountCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "mount",
+    abstract: "Mount the store, read-only, until it is unmounted or a signal comes.",
+    discussion: """
+      Runs in the foreground. SIGINT and SIGTERM unmount; a mount that is still in use disappears \
+      at once and is served until its last user leaves, or a second signal comes. \
+      SIGUSR1 reports how many requests of each sort the kernel sent.
+      """
+  )
+
+  @OptionGroup var store: StoreOptions
+  @OptionGroup var look: FileSystemFlags
+
+  @Flag(help: "Let other users in. For ordinary users /etc/fuse.conf must allow it.")
+  var allowOther = false
+
+  @Option(help: "How many threads answer the kernel; default: one for each core, at least two.")
+  var threads: Int?
+
+  @Argument(help: "An empty directory to mount at.")
+  var mountpoint: String
+
+  func validate() throws {
+    if let threads, !(1...1024).contains(threads) {
+      throw ValidationError("--threads must be between 1 and 1024")
+    }
+  }
+
+  func run() async throws {
+    // Before any thread is started: all of them inherit that these are waited for, not taken.
+    let signals = SignalWatcher([SIGINT, SIGTERM, SIGUSR1])
+    let logger = makeLogger()
+    let store = try store.open()
+    let fileSystem = CastoreFileSystem(
+      blobs: store,
+      directories: store,
+      roots: store,
+      options: try look.options(listsRoot: true),
+      logger: logger
+    )
+    var options = MountOptions()
+    options.source = "castore:\(store.path)"
+    options.subtype = "castore"
+    options.allowOther = allowOther
+    options.threads = threads
+    options.readAheadKiB = 1024
+    var configuration = SessionConfiguration()
+    configuration.onFault = { logger.error("\($0)") }
+    let mount = try Mount(
+      fileSystem,
+      at: mountpoint,
+      options: options,
+      configuration: configuration
+    )
+    logger.info("mounted \(store.path) at \(mount.path)")
+    signals.start { signal in
+      if signal == SIGUSR1 {
+        logger.info(
+          "\(fileSystem.nodeCount) nodes known; requests: \(mount.session.requestCounts)"
+        )
+        return
+      }
+      Self.unmount(mount, logger)
+    }
+    let end = mount.waitForEnd()
+    if case .failed(let error) = end {
+      throw CommandError("serving \(mount.path) ended: \(error)")
+    }
+    logger.info("unmounted \(mount.path)")
+  }
+
+  private static func unmount(_ mount: Mount, _ logger: Logger) {
+    do {
+      switch try mount.unmount() {
+      case .ended: break
+      case .detached:
+        logger.notice(
+          "\(mount.path) is in use: detached, serving until its last user leaves or another signal"
+        )
+        // From now on a signal does what it does by itself: it ends the process.
+        signal(SIGINT, SIG_DFL)
+        signal(SIGTERM, SIG_DFL)
+        SignalWatcher.unblock([SIGINT, SIGTERM])
+      }
+    } catch {
+      logger.error("unmounting \(mount.path): \(error)")
+    }
+  }
+}

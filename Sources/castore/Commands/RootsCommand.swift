@@ -1,0 +1,96 @@
+import ArgumentParser
+import Castore
+import CastoreStorage
+
+struct RootsCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "roots",
+    abstract: "List, set and remove named roots.",
+    subcommands: [List.self, Set.self, Remove.self],
+    defaultSubcommand: List.self
+  )
+
+  struct List: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "List the roots with their digests.")
+
+    @OptionGroup var store: StoreOptions
+
+    @Flag(help: "Print one JSON array.")
+    var json = false
+
+    func run() async throws {
+      let store = try store.open()
+      var values: [JSON] = []
+      for try await entry in store.list() {
+        if json {
+          let name = JSON.bytes("name", entry.name.bytes)
+          values.append(.object([name] + JSON.members(of: entry.node)))
+        } else {
+          try Output.line("\(entry.name)\t\(reference(entry.node))")
+        }
+      }
+      if json { try Output.line(JSON.array(values).text) }
+    }
+  }
+
+  struct Set: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Name something that is in the store already."
+    )
+
+    @OptionGroup var store: StoreOptions
+
+    @Flag(help: "Re-point a name that stands for something else.")
+    var replace = false
+
+    @Argument(help: "The name.")
+    var name: String
+
+    @Argument(help: "What it shall stand for: ROOT or ROOT/PATH.")
+    var path: StorePath
+
+    func run() async throws {
+      let store = try store.open()
+      let name = try parseRootName(name)
+      try store.setRoot(name, to: try path.resolve(in: store), replace: replace)
+    }
+  }
+
+  struct Remove: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Remove names. What they stood for stays in the store."
+    )
+
+    @OptionGroup var store: StoreOptions
+
+    @Argument(help: "The names.")
+    var names: [String]
+
+    func run() async throws {
+      let store = try store.open()
+      for text in names {
+        let name = try parseRootName(text)
+        guard try store.removeRoot(name) else {
+          throw CommandError("there is no root named '\(name)' in \(store.path)")
+        }
+      }
+    }
+  }
+}
+
+/// A root's name as given on the command line.
+func parseRootName(_ text: String) throws -> PathComponent {
+  do {
+    return try PathComponent(text)
+  } catch {
+    throw ValidationError("'\(text)' cannot name a root: \(error)")
+  }
+}
+
+/// What a node is in one word: its digest, or where a link leads.
+func reference(_ node: Node) -> String {
+  switch node {
+  case .directory(let digest, _), .file(let digest, _, _): digest.description
+  case .symlink(let target): "-> \(target)"
+  }
+}
