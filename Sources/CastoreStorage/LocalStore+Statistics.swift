@@ -37,6 +37,7 @@ extension StoreCore {
     var last: [UInt8]?
     var isAtEnd = false
     while !isAtEnd {
+      defer { index.releasePages() }
       var (count, bytes) = (0, 0)
       isAtEnd = true
       try index.read { (reader) throws(ServiceError) in

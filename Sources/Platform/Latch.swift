@@ -1,7 +1,7 @@
 internal import Glibc
 
-/// A value that is set once and waited for: by threads, which block, and by tasks, which do not.
 // Sendable: the state is reached only under the mutex, which never moves.
+/// A value that is set once and waited for: by threads, which block, and by tasks, which do not.
 public final class Latch<Value: Sendable>: @unchecked Sendable {
   private let mutex: UnsafeMutablePointer<pthread_mutex_t>
   private let condition: UnsafeMutablePointer<pthread_cond_t>

@@ -5,7 +5,7 @@ import FUSE
 import Foundation
 import Testing
 
-@Suite("Places, names and what the kernel asks")
+@Suite("Places, names and what the kernel asks", .serialized)
 struct PlacesTests {
   @Test("a process stays where it is when the same directory is looked at elsewhere")
   func twoPlaces() async throws {

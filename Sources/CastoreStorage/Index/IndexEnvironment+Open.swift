@@ -27,6 +27,7 @@ extension IndexEnvironment {
       return IndexEnvironment(
         adopting: environment,
         tables: tables,
+        map: findMap(environment),
         folder: folder,
         path: path,
         isReadOnly: isReadOnly
@@ -35,6 +36,16 @@ extension IndexEnvironment {
       mdb_env_close(environment)
       throw error
     }
+  }
+
+  private static func findMap(_ environment: OpaquePointer) -> IndexMap? {
+    var descriptor: mdb_filehandle_t = -1
+    mdb_env_get_fd(environment, &descriptor)
+    var status = stat()
+    var info = MDB_envinfo()
+    mdb_env_info(environment, &info)
+    guard fstat(descriptor, &status) == 0 else { return nil }
+    return IndexMap(inode: status.st_ino, size: info.me_mapsize)
   }
 
   private static func openEnvironment(

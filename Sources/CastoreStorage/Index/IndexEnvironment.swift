@@ -19,6 +19,7 @@ final class IndexEnvironment: @unchecked Sendable {
   /// Holds the folder's inode, by which the registry knows the environment, against reuse.
   private let folder: OwnedDescriptor
   private let tables: [MDB_dbi]
+  private let map: IndexMap?
   /// Read transactions that are reset, waiting to be renewed: that costs a tenth of starting one.
   private let idleReaders: [Guarded<IdleReaders>]
 
@@ -31,11 +32,13 @@ final class IndexEnvironment: @unchecked Sendable {
   init(
     adopting environment: OpaquePointer,
     tables: [MDB_dbi],
+    map: IndexMap?,
     folder: consuming OwnedDescriptor,
     path: String,
     isReadOnly: Bool
   ) {
     self.environment = environment
+    self.map = map
     self.folder = folder
     self.tables = tables
     self.path = path
@@ -122,6 +125,12 @@ final class IndexEnvironment: @unchecked Sendable {
     mdb_env_stat(environment, &stat)
     return (UInt64(info.me_last_pgno) &+ 1).multipliedReportingOverflow(by: UInt64(stat.ms_psize))
       .partialValue
+  }
+
+  /// Lets go of the memory that lookups have mapped. Costs a millisecond or less, and a soft page fault
+  /// for each page that is needed again: for work that touches all of a large index.
+  func releasePages() {
+    map?.releasePages(size: usedBytes)
   }
 
   private func shardOfThread() -> Int {

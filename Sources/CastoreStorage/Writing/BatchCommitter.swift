@@ -17,8 +17,10 @@ struct BatchCommitter: Sendable {
   func commit(_ batch: WriteBatch) throws(ServiceError) {
     if !batch.files.isEmpty { try commitFiles(batch.files) }
     batch.sort()
+    defer { core.index.releasePages() }
     try core.index.write { (writer) throws(ServiceError) in
-      for item in batch.items {
+      for (number, item) in batch.items.enumerated() {
+        if number % 256 == 255 { core.index.releasePages() }
         let bytes = UnsafeRawBufferPointer(batch.bytes(item.range))
         try item.digest.withUnsafeBytes { (key) throws(ServiceError) in
           _ = try writer.add(item.table, key, count: bytes.count) { $0.copyMemory(from: bytes) }

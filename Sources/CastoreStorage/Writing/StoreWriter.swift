@@ -1,6 +1,7 @@
 public import Castore
 internal import Glibc
 internal import Platform
+internal import Synchronization
 
 /// The bulk way into a local store: gathers what is put and makes it durable in large batches.
 ///
@@ -12,6 +13,9 @@ public final class StoreWriter: TreeSink {
   let core: StoreCore
   let folder: TemporaryFolder
   let state = Monitor(WriterState())
+  private let lookups = Atomic<Int>(0)
+  /// Each lookup may map 64 KiB of the index.
+  private static let lookupsBetweenReleases = 256
 
   init(core: StoreCore) throws(ServiceError) {
     self.core = core
@@ -97,6 +101,8 @@ public final class StoreWriter: TreeSink {
 
   /// Says whether something is in the store, or will be before anything that is put from now on.
   func isKnown(_ table: IndexTable, _ digest: B3Digest) throws(ServiceError) -> Bool {
+    let count = lookups.wrappingAdd(1, ordering: .relaxed).newValue
+    if count % Self.lookupsBetweenReleases == 0 { core.index.releasePages() }
     if try core.contains(table, digest) { return true }
     return state.withLock { $0.isPending(table, digest) }
   }

@@ -37,25 +37,32 @@ extension RequestCounts: CustomStringConvertible {
 }
 
 /// Counters of one worker: written by its thread alone, read by any.
-final class CounterBlock: Sendable {
-  // A class of its own for each worker, 512 bytes of counters in one allocation: workers share at most
-  // the cache lines at its two ends.
-  private let slots: [Slot]
-
-  private final class Slot: Sendable {
-    let value = Atomic<UInt64>(0)
-  }
+// Sendable: the memory is allocated once, lives as long as the object, and holds atomics only.
+final class CounterBlock: @unchecked Sendable {
+  private let slots: UnsafeMutablePointer<Atomic<UInt64>>
 
   init() {
-    slots = (0..<RequestCounts.slots).map { _ in Slot() }
+    // Cache lines of its own, so that workers do not slow each other down.
+    let line = 64
+    let size = RequestCounts.slots * MemoryLayout<Atomic<UInt64>>.stride
+    let memory = UnsafeMutableRawPointer.allocate(byteCount: size + line, alignment: line)
+    slots = memory.bindMemory(to: Atomic<UInt64>.self, capacity: RequestCounts.slots)
+    for index in 0..<RequestCounts.slots { (slots + index).initialize(to: Atomic(0)) }
+  }
+
+  deinit {
+    slots.deinitialize(count: RequestCounts.slots)
+    UnsafeMutableRawPointer(slots).deallocate()
   }
 
   /// Only on the owning thread: a plain load and store, no locked instruction.
   func count(_ opcode: UInt32) {
     let index = opcode < UInt32(RequestCounts.slots) ? Int(opcode) : 0
-    let value = slots[index].value.load(ordering: .relaxed)
-    slots[index].value.store(value &+ 1, ordering: .relaxed)
+    let value = slots[index].load(ordering: .relaxed)
+    slots[index].store(value &+ 1, ordering: .relaxed)
   }
 
-  var values: [UInt64] { slots.map { $0.value.load(ordering: .relaxed) } }
+  var values: [UInt64] {
+    (0..<RequestCounts.slots).map { slots[$0].load(ordering: .relaxed) }
+  }
 }

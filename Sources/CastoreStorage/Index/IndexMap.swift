@@ -1,0 +1,41 @@
+internal import Glibc
+
+/// Where the index is mapped, for telling the kernel which of its pages we do not need.
+///
+/// Each page that a lookup touches, with some of its neighbours, counts as memory of the process until
+/// it is let go of, though it lies in the page cache that all processes share.
+struct IndexMap: Sendable {
+  private let start: UInt
+
+  /// Finds the mapping of a file; `nil` where `/proc` does not show it. LMDB does not tell.
+  ///
+  /// - Parameters:
+  ///   - inode: The file's inode number.
+  ///   - size: The least length of the mapping, which tells it from others of the same number.
+  init?(inode: ino_t, size: Int) {
+    guard let file = fopen("/proc/self/maps", "re") else { return nil }
+    defer { fclose(file) }
+    var line: UnsafeMutablePointer<CChar>?
+    var capacity = 0
+    defer { free(line) }
+    while getline(&line, &capacity, file) > 0 {
+      guard let line else { break }
+      // address-address permissions offset device inode path
+      let fields = String(cString: line).split(separator: " ", maxSplits: 5)
+      guard fields.count >= 5, UInt64(fields[4]) == UInt64(inode) else { continue }
+      let bounds = fields[0].split(separator: "-").compactMap { UInt($0, radix: 16) }
+      if bounds.count == 2 && bounds[1] &- bounds[0] >= UInt(size) {
+        start = bounds[0]
+        return
+      }
+    }
+    return nil
+  }
+
+  /// Lets go of the pages of the first `size` bytes. Whoever reads them at the same time, or later,
+  /// finds the same bytes there: the mapping is shared, and its pages stay in the page cache.
+  func releasePages(size: UInt64) {
+    guard let address = UnsafeMutableRawPointer(bitPattern: start) else { return }
+    madvise(address, Int(clamping: size), MADV_DONTNEED)
+  }
+}
