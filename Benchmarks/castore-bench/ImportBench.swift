@@ -25,29 +25,31 @@ struct ImportBench: ParsableCommand {
     try shell("sync -f \"$1\"", tree)
     var times: [String: [Double]] = [:]
     var peak = 0
+    // Nothing is removed before the end: ext4 searches long for inodes that were freed a moment ago,
+    // and the next to be measured would pay for it.
     for round in 1...max(1, options.rounds) {
-      let store = "\(work.path)/store"
-      let url = "local:" + store
+      let url = "local:\(work.path)/store-\(round)"
       try measure("castore import", &times) {
         peak = max(peak, try peakMemory([options.castore, "import", "--store", url, tree]))
       }
       try measure("castore import again", &times) {
         try shell("\"$1\" import --store \"$2\" \"$3\" >/dev/null", options.castore, url, tree)
       }
-      try remove(store)
+      try shell("sync")
       try measure("cp -a; sync -f", &times) {
-        try shell("cp -a \"$1\" \"$2\"; sync -f \"$2\"", tree, work.path + "/copy")
+        try shell("cp -a \"$1\" \"$2\"; sync -f \"$2\"", tree, "\(work.path)/copy-\(round)")
       }
-      try remove(work.path + "/copy")
       try measure("nix-store --add", &times) {
         try shell(
-          "NIX_REMOTE=\"local?root=$2\" nix-store --add \"$1\" >/dev/null", tree,
-          work.path + "/nix")
+          "NIX_REMOTE=\"local?root=$2\" nix-store --add \"$1\" >/dev/null",
+          tree,
+          "\(work.path)/nix-\(round)"
+        )
       }
-      try shell("chmod -R u+w \"$1\"", work.path + "/nix")
-      try remove(work.path + "/nix")
+      try shell("sync")
       print("round \(round) of \(options.rounds) done")
     }
+    try shell("chmod -R u+w \"$1\"/nix-*", work.path)
     let ours = median(times["castore import"] ?? [])
     var rows = [["", "seconds", "castore import is faster by"]]
     for name in ["castore import", "cp -a; sync -f", "nix-store --add", "castore import again"] {
@@ -65,11 +67,6 @@ struct ImportBench: ParsableCommand {
     _ work: () throws -> Void
   ) throws {
     times[name, default: []].append(try seconds(work))
-  }
-
-  // Outside of what is measured, and settled before the next is.
-  private func remove(_ path: String) throws {
-    try shell("rm -rf -- \"$1\"; sync", path)
   }
 
   private func peakMemory(_ arguments: [String]) throws -> Int {
@@ -93,7 +90,10 @@ struct ImportBench: ParsableCommand {
       let folder = "\(path)/\(number / 10_000)/\(number / 100)"
       if number % 100 == 0 { try makeFolder(folder) }
       let limit = number % 5 == 4 ? 8 * average : max(1, average / 2)
-      let size = min(rest, number == files - 1 ? min(rest, 8 * average) : Int(generator.next() % UInt64(limit)) + 1)
+      let size = min(
+        rest,
+        number == files - 1 ? min(rest, 8 * average) : Int(generator.next() % UInt64(limit)) + 1
+      )
       rest -= size
       block[0] = UInt64(number)
       block[min(block.count - 1, 1 + size / 16)] = generator.next()

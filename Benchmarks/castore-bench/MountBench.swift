@@ -70,25 +70,38 @@ struct MountBench: ParsableCommand {
     let store = "local:\(work)/store"
     try shell("\"$1\" import --store \"$2\" \"$3\" >/dev/null", options.castore, store, tree)
     // Without compression: the strongest form of the peer.
-    try shell("mksquashfs \"$1\" \"$2\" -quiet -no-progress -noI -noD -noF -noX", tree, work + "/squashfs")
+    try shell(
+      "mksquashfs \"$1\" \"$2\" -quiet -no-progress -noI -noD -noF -noX",
+      tree,
+      work + "/squashfs"
+    )
     func ours(_ name: String, _ arguments: String...) -> ServerPeer {
       let mountpoint = "\(work)/\(name.split(separator: " ").joined(separator: "-"))"
       return ServerPeer(
-        name, mountpoint: mountpoint, path: "/tree",
+        name,
+        mountpoint: mountpoint,
+        path: "/tree",
         command: [options.castore, "mount", "--store", store] + arguments + [mountpoint]
       )
     }
     let peers: [any Peer] = [
       NativePeer(tree: tree),
       KernelPeer(
-        name: "kernel squashfs", type: "squashfs", image: work + "/squashfs",
-        mountpoint: work + "/kernel-squashfs"),
+        name: "kernel squashfs",
+        type: "squashfs",
+        image: work + "/squashfs",
+        mountpoint: work + "/kernel-squashfs"
+      ),
       ServerPeer(
-        "squashfuse_ll", mountpoint: work + "/squashfuse",
-        command: ["squashfuse_ll", "-f", work + "/squashfs", work + "/squashfuse"]),
+        "squashfuse_ll",
+        mountpoint: work + "/squashfuse",
+        command: ["squashfuse_ll", "-f", work + "/squashfs", work + "/squashfuse"]
+      ),
       ServerPeer(
-        "bindfs", mountpoint: work + "/bindfs",
-        command: ["bindfs", "-f", "-r", tree, work + "/bindfs"]),
+        "bindfs",
+        mountpoint: work + "/bindfs",
+        command: ["bindfs", "-f", "-r", tree, work + "/bindfs"]
+      ),
       ours("castore"),
     ]
     return peers.filter { !without.contains($0.name) }

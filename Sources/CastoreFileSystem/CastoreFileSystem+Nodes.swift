@@ -86,7 +86,11 @@ extension CastoreFileSystem {
   /// The root's times move with its names, which tells the kernel to forget a listing that it keeps.
   func rootAttributes() -> Attributes {
     var attributes = Attributes(
-      inode: InodeNumber(rawValue: 1), type: .directory, permissions: 0o555, size: 0)
+      inode: InodeNumber(rawValue: 1),
+      type: .directory,
+      permissions: 0o555,
+      size: 0
+    )
     attributes.seconds = options.modificationTime
     (attributes.user, attributes.group) = options.owner
     if let version = try? localRoots?.rootsVersion() {

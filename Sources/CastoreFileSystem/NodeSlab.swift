@@ -91,7 +91,13 @@ struct NodeSlab {
 
   private mutating func map(_ index: Int) -> UnsafeMutablePointer<NodeRecord>? {
     let memory = mmap(
-      nil, Self.chunkBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+      nil,
+      Self.chunkBytes,
+      PROT_READ | PROT_WRITE,
+      MAP_PRIVATE | MAP_ANONYMOUS,
+      -1,
+      0
+    )
     guard let memory, memory != MAP_FAILED else { return nil }
     let records = memory.bindMemory(to: NodeRecord.self, capacity: Int(Self.slotsPerChunk))
     chunks[index].records = records

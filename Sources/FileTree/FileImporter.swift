@@ -63,7 +63,11 @@ final class FileImporter {
           progress.bytes.wrappingAdd(UInt64(count), ordering: .relaxed)
         }
       } catch {
-        throw ServiceError(error.code, "cannot store \(describe()): \(error.message)", cause: error.cause)
+        throw ServiceError(
+          error.code,
+          "cannot store \(describe()): \(error.message)",
+          cause: error.cause
+        )
       }
       if stored.size != UInt64(size) { throw changed(describe) }
       try checkUnchanged(file, since: before, describe)

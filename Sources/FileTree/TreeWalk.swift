@@ -129,7 +129,9 @@ struct TreeWalk {
     }
     var status = stat()
     let code = name.withCString { fstatat(handle.number, $0, &status, AT_SYMLINK_NOFOLLOW) }
-    if code != 0 { throw ServiceError.system(.current, "look at \(importer.describe(folder, name))") }
+    if code != 0 {
+      throw ServiceError.system(.current, "look at \(importer.describe(folder, name))")
+    }
     return status.st_mode & S_IFMT
   }
 

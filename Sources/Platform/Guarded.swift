@@ -6,9 +6,9 @@ public import Glibc
 /// futexes and convoys as soon as threads outnumber cores (swiftlang/swift#88440). Stands in for
 /// it until the toolchain carries the fix. Not recursive: taking the lock twice on one thread
 /// is a deadlock.
-// Sendable: `value` is reached only between lock and unlock of `mutex`, which never moves since
-// the tail allocation lives as long as the object.
 public final class Guarded<Value>: @unchecked Sendable {
+  // Sendable: `value` is reached only between lock and unlock of `mutex`, which has memory of its own
+  // and so never moves.
   @usableFromInline internal let mutex: UnsafeMutablePointer<pthread_mutex_t>
   @usableFromInline internal var value: Value
 

@@ -3,9 +3,9 @@ internal import Glibc
 /// A value that only one thread at a time may touch, and whose changes others can wait for.
 ///
 /// `Guarded` with a condition variable. Not recursive.
-// Sendable: `value` is reached only between lock and unlock of `mutex`; mutex and condition live in
-// allocations of their own, which never move and last as long as the object.
 public final class Monitor<Value>: @unchecked Sendable {
+  // Sendable: `value` is reached only between lock and unlock of `mutex`; mutex and condition live in
+  // allocations of their own, which never move and last as long as the object.
   private let mutex: UnsafeMutablePointer<pthread_mutex_t>
   private let condition: UnsafeMutablePointer<pthread_cond_t>
   private var value: Value

@@ -23,8 +23,8 @@ struct CastoreCommand: AsyncParsableCommand {
       TreeCommand.self,
       RootsCommand.self,
       MountCommand.self,
-      // VerifyCommand.self,
-      // StatsCommand.self,
+      VerifyCommand.self,
+      StatsCommand.self,
     ]
   )
 }

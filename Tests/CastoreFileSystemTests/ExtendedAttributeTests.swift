@@ -8,9 +8,12 @@ import Testing
 
 @Suite("Digests as extended attributes")
 struct ExtendedAttributeTests {
-  @Test("files and directories show one attribute, links and the root none", arguments: [
-    FileSystemOptions.ExtendedAttributeNamespace.tvix, .snix,
-  ])
+  @Test(
+    "files and directories show one attribute, links and the root none",
+    arguments: [
+      FileSystemOptions.ExtendedAttributeNamespace.tvix, .snix,
+    ]
+  )
   func shown(namespace: FileSystemOptions.ExtendedAttributeNamespace) async throws {
     var options = FileSystemOptions()
     options.extendedAttributes = namespace

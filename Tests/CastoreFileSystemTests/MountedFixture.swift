@@ -38,7 +38,9 @@ final class MountedFixture: Sendable {
   ) throws {
     folder = NSTemporaryDirectory() + "castore-test-\(UUID().uuidString)"
     try FileManager.default.createDirectory(
-      atPath: folder + "/mnt", withIntermediateDirectories: true)
+      atPath: folder + "/mnt",
+      withIntermediateDirectories: true
+    )
     var logger = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
     logger.logLevel = .critical
     fileSystem = CastoreFileSystem(
@@ -103,7 +105,9 @@ final class MountedFixture: Sendable {
     var directory = Directory()
     for (name, node) in entries { try directory.add(PathComponent(name), node) }
     return .directory(
-      digest: try await directories.put(directory), size: directory.size(rule: .specified))
+      digest: try await directories.put(directory),
+      size: directory.size(rule: .specified)
+    )
   }
 }
 

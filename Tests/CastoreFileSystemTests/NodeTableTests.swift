@@ -60,7 +60,10 @@ struct NodeTableTests {
     let id = try #require(
       target.withUnsafeBytes {
         table.acquire(
-          .shared(.symlink, B3Digest(hashing: target)), size: UInt64(target.count), target: $0)
+          .shared(.symlink, B3Digest(hashing: target)),
+          size: UInt64(target.count),
+          target: $0
+        )
       }
     )
     let copy = [UInt8](unsafeUninitializedCapacity: 4095) {
@@ -68,9 +71,11 @@ struct NodeTableTests {
     }
     #expect(copy == target)
     table.forget(id, lookups: 1)
-    #expect([UInt8](unsafeUninitializedCapacity: 4095) {
-      $1 = table.copyTarget(id, into: UnsafeMutableRawBufferPointer($0)) ?? 0
-    }.isEmpty)
+    #expect(
+      [UInt8](unsafeUninitializedCapacity: 4095) {
+        $1 = table.copyTarget(id, into: UnsafeMutableRawBufferPointer($0)) ?? 0
+      }.isEmpty
+    )
   }
 
   @Test("many nodes come, are found, and go, in any order")

@@ -11,7 +11,7 @@ struct PlacesTests {
   func twoPlaces() async throws {
     let fixture = try MountedFixture()
     let shared = try await fixture.addDirectory([
-      ("inside", try await fixture.addFile([1])),
+      ("inside", try await fixture.addFile([1]))
     ])
     try fixture.set("top", try await fixture.addDirectory([("a", shared), ("b", shared)]))
     let top = fixture.path + "/top"

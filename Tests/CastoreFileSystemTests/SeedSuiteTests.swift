@@ -117,7 +117,9 @@ struct SeedSuiteTests {
     try await fixture.populate()
     let same = Fixtures.helloWorld
     try fixture.set(
-      "plain", .file(digest: same.digest, size: UInt64(same.bytes.count), isExecutable: false))
+      "plain",
+      .file(digest: same.digest, size: UInt64(same.bytes.count), isExecutable: false)
+    )
     try await onThread { () throws in
       func inode(_ path: String) throws -> UInt { try lstat(fixture.path + "/" + path).st_ino }
       #expect(try inode(Names.withKeep) == inode(Names.complicated + "/keep"))

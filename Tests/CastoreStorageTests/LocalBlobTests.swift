@@ -103,7 +103,10 @@ struct LocalBlobTests {
     #expect(try store.problems().count == 1)
   }
 
-  @Test("records that no store wrote are corrupt", arguments: [[], [2], [1], [1, 0, 0], [0xff, 1]])
+  @Test(
+    "records that no store wrote are corrupt",
+    arguments: [[], [2], [1], [1, 0, 0], [0xff, 1]]
+  )
   func hostileRecords(_ record: [UInt8]) throws {
     let digest = B3Digest(hashing: [1])
     try store.core.index.write { (writer) throws(ServiceError) in
@@ -158,7 +161,10 @@ struct LocalBlobTests {
     #expect(try store.statistics().blobs == 0)
   }
 
-  @Test("asynchronous writers make short and long blobs durable", arguments: [0, 100, 70_000, 300_000])
+  @Test(
+    "asynchronous writers make short and long blobs durable",
+    arguments: [0, 100, 70_000, 300_000]
+  )
   func asynchronous(_ count: Int) async throws {
     let bytes = noise(count, seed: 8)
     let writer = try await store.openWrite()

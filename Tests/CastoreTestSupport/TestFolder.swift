@@ -9,7 +9,7 @@ public final class TestFolder: Sendable {
   public init(open: Bool = false) throws {
     var template = Array("/tmp/castore-test-XXXXXX".utf8CString)
     guard mkdtemp(&template) != nil else { throw POSIXError(.init(rawValue: errno) ?? .EIO) }
-    path = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+    path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     if open { chmod(path, 0o755) }
   }
 

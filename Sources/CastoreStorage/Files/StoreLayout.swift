@@ -26,12 +26,13 @@ enum StoreLayout {
     let text: [UInt8]
     do throws(Errno) {
       text = try readShortFile(formatName, in: root)
-    } catch  where error.code == ENOENT {
-      throw ServiceError(
-        .invalidArgument,
-        "\(path) is not a castore store: it has no file \"format\""
-      )
     } catch {
+      if error.code == ENOENT {
+        throw ServiceError(
+          .invalidArgument,
+          "\(path) is not a castore store: it has no file \"format\""
+        )
+      }
       throw ServiceError.system(error, "read \(path)/\(formatName)")
     }
     let words = text.split(separator: UInt8(ascii: "\n"), maxSplits: 1).first.map {

@@ -38,12 +38,12 @@ public final class StoreWriter: TreeSink {
   }
 
   /// The longest blob that is put from memory: the workers of an import, one for each core, hold one
-  /// each, and together they may take 64 MiB.
+  /// each, and together they take 32 MiB, or one each.
   public var inMemoryLimit: Int { Self.inMemoryLimit }
 
   private static let inMemoryLimit: Int = {
     let cores = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
-    return min(8 << 20, max(1 << 20, (64 << 20) / cores))
+    return min(8 << 20, max(1 << 20, (32 << 20) / cores))
   }()
 
   /// See `TreeSink`.

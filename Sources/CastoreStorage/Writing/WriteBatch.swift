@@ -6,7 +6,7 @@ internal import Castore
 // filled by the one thread that reserved it.
 final class WriteBatch: @unchecked Sendable {
   /// How much a batch holds in memory, unless a single item is larger.
-  static let capacity = 32 << 20
+  static let capacity = 24 << 20
   /// How many files of their own a batch may have; each costs a rename before the commit.
   static let fileLimit = 256
   /// How many bytes these files may have together, so that little is lost on a crash.

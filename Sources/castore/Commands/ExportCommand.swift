@@ -25,11 +25,10 @@ struct ExportCommand: AsyncParsableCommand {
   var destination: String
 
   func run() async throws {
-    let signals = SignalWatcher([SIGINT, SIGTERM])
     let store = try store.open()
     let node = try path.resolve(in: store)
     let exporter = TreeExporter(blobs: store, directories: store)
-    signals.start { _ in exporter.cancel() }
+    try SignalWatcher.watch([SIGINT, SIGTERM]) { _ in exporter.cancel() }
     let name = path.text
     let line = ProgressLine {
       let done = exporter.progress.snapshot

@@ -48,7 +48,6 @@ struct ImportCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let signals = SignalWatcher([SIGINT, SIGTERM])
     // Names are settled before anything is read: a bad one must not show up after an hour.
     let imports = try paths.map { (path: $0, name: try defaultName(for: $0)) }
     var seen: Set<PathComponent> = []
@@ -58,7 +57,7 @@ struct ImportCommand: AsyncParsableCommand {
     let store = try store.open(create: true)
     let current = Guarded<TreeImporter?>(nil)
     let isStopped = Guarded(false)
-    signals.start { _ in
+    try SignalWatcher.watch([SIGINT, SIGTERM]) { _ in
       isStopped.withLock { $0 = true }
       current.withLock { $0 }?.cancel()
     }

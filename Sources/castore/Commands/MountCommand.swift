@@ -4,6 +4,7 @@ import CastoreStorage
 import FUSE
 import Glibc
 import Logging
+import Platform
 
 struct MountCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -35,8 +36,6 @@ struct MountCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    // Before any thread is started: all of them inherit that these are waited for, not taken.
-    let signals = SignalWatcher([SIGINT, SIGTERM, SIGUSR1])
     let logger = makeLogger()
     let store = try store.open()
     let fileSystem = CastoreFileSystem(
@@ -54,6 +53,22 @@ struct MountCommand: AsyncParsableCommand {
     options.readAheadKiB = 1024
     var configuration = SessionConfiguration()
     configuration.onFault = { logger.error("\($0)") }
+    // Watched before there is a mount: a signal in between must not leave a dead one behind.
+    let state = Guarded((mount: Mount?.none, isStopped: false))
+    try SignalWatcher.watch([SIGINT, SIGTERM, SIGUSR1]) { signal in
+      let mount = state.withLock { state in
+        if signal != SIGUSR1 { state.isStopped = true }
+        return state.mount
+      }
+      guard let mount else { return }
+      if signal == SIGUSR1 {
+        logger.info(
+          "\(fileSystem.nodeCount) nodes known; requests: \(mount.session.requestCounts)"
+        )
+      } else {
+        Self.unmount(mount, logger)
+      }
+    }
     let mount = try Mount(
       fileSystem,
       at: mountpoint,
@@ -61,15 +76,11 @@ struct MountCommand: AsyncParsableCommand {
       configuration: configuration
     )
     logger.info("mounted \(store.path) at \(mount.path)")
-    signals.start { signal in
-      if signal == SIGUSR1 {
-        logger.info(
-          "\(fileSystem.nodeCount) nodes known; requests: \(mount.session.requestCounts)"
-        )
-        return
-      }
-      Self.unmount(mount, logger)
+    let isStopped = state.withLock { state in
+      state.mount = mount
+      return state.isStopped
     }
+    if isStopped { Self.unmount(mount, logger) }
     let end = mount.waitForEnd()
     if case .failed(let error) = end {
       throw CommandError("serving \(mount.path) ended: \(error)")
@@ -86,9 +97,7 @@ struct MountCommand: AsyncParsableCommand {
           "\(mount.path) is in use: detached, serving until its last user leaves or another signal"
         )
         // From now on a signal does what it does by itself: it ends the process.
-        signal(SIGINT, SIG_DFL)
-        signal(SIGTERM, SIG_DFL)
-        SignalWatcher.unblock([SIGINT, SIGTERM])
+        SignalWatcher.restore([SIGINT, SIGTERM])
       }
     } catch {
       logger.error("unmounting \(mount.path): \(error)")

@@ -55,7 +55,9 @@ struct TreeCommand: AsyncParsableCommand {
       if json {
         try Output.line(line(path, entry.node))
       } else {
-        try Output.line(indent + (isLast ? "└── " : "├── ") + (long ? longLine(entry) : plain(entry)))
+        try Output.line(
+          indent + (isLast ? "└── " : "├── ") + (long ? longLine(entry) : plain(entry))
+        )
       }
       if case .directory(let digest, _) = entry.node, levels.count < depth ?? .max {
         levels.append(try self.level(digest, path, indent + (isLast ? "    " : "│   "), store))

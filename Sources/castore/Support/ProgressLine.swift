@@ -24,12 +24,15 @@ final class ProgressLine: Sendable {
     var thread = pthread_t()
     // The thread gives the reference back when it ends.
     let code = pthread_create(
-      &thread, nil,
+      &thread,
+      nil,
       { argument in
         guard let argument else { return nil }
         Unmanaged<ProgressLine>.fromOpaque(argument).takeRetainedValue().show()
         return nil
-      }, me.toOpaque())
+      },
+      me.toOpaque()
+    )
     if code == 0 {
       let started = thread
       state.withLock { $0.thread = started }

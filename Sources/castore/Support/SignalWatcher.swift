@@ -1,58 +1,80 @@
 import Glibc
 
-/// Waits for signals on a thread of its own, where any code may run.
-final class SignalWatcher: Sendable {
-  private let signals: [CInt]
+/// Where the handler writes to. Set before the first handler is installed, and never again.
+private nonisolated(unsafe) var pipeEnd: CInt = -1
 
-  /// Blocks the signals in the calling thread and all that it starts from now on.
-  init(_ signals: [CInt]) {
-    self.signals = signals
-    var set = Self.set(signals)
-    pthread_sigmask(SIG_BLOCK, &set, nil)
+/// Turns signals into calls on a thread of its own, where any code may run.
+///
+/// By a handler and a pipe: blocking the signals for `sigwait(3)` would have to happen before the first
+/// thread exists, which is not ours to decide, and would pass on to every program that we start.
+enum SignalWatcher {
+  /// Calls `handler` with each signal that comes, one at a time, until the process ends. Once only.
+  static func watch(_ signals: [CInt], _ handler: @escaping @Sendable (CInt) -> Void) throws {
+    precondition(pipeEnd == -1, "a command sets up its signals once")
+    var ends: [CInt] = [-1, -1]
+    guard pipe(&ends) == 0 else {
+      throw CommandError("cannot make a pipe: \(String(cString: strerror(errno)))")
+    }
+    for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+    // A full pipe must not stop the thread that the signal came to.
+    _ = fcntl(ends[1], F_SETFL, O_NONBLOCK)
+    pipeEnd = ends[1]
+    try startThread(Reader(descriptor: ends[0], handler: handler))
+    var action = sigaction()
+    sigemptyset(&action.sa_mask)
+    action.sa_flags = SA_RESTART
+    action.__sigaction_handler.sa_handler = { signal in
+      let saved = errno
+      var byte = UInt8(truncatingIfNeeded: signal)
+      _ = write(pipeEnd, &byte, 1)
+      errno = saved
+    }
+    for signal in signals { sigaction(signal, &action, nil) }
   }
 
-  /// Calls `handler` with each signal that comes, one at a time, until the process ends.
-  func start(_ handler: @escaping @Sendable (CInt) -> Void) {
-    let body = Unmanaged.passRetained(Body(signals: signals, handler: handler))
+  /// Lets a signal do again what it does by itself.
+  static func restore(_ signals: [CInt]) {
+    for signal in signals { _ = Glibc.signal(signal, SIG_DFL) }
+  }
+
+  private static func startThread(_ reader: Reader) throws {
+    let reader = Unmanaged.passRetained(reader)
     var thread = pthread_t()
     // The thread never ends, and keeps the reference that it is given.
     let code = pthread_create(
-      &thread, nil,
+      &thread,
+      nil,
       { argument in
         guard let argument else { return nil }
-        Unmanaged<Body>.fromOpaque(argument).takeUnretainedValue().run()
-      }, body.toOpaque())
-    precondition(code == 0, "a process that cannot start a thread cannot have come this far")
+        Unmanaged<Reader>.fromOpaque(argument).takeUnretainedValue().run()
+        return nil
+      },
+      reader.toOpaque()
+    )
+    guard code == 0 else {
+      throw CommandError("cannot start a thread: \(String(cString: strerror(code)))")
+    }
     pthread_detach(thread)
   }
 
-  /// Lets signals through to the calling thread again.
-  static func unblock(_ signals: [CInt]) {
-    var set = set(signals)
-    pthread_sigmask(SIG_UNBLOCK, &set, nil)
-  }
-
-  private static func set(_ signals: [CInt]) -> sigset_t {
-    var set = sigset_t()
-    sigemptyset(&set)
-    for signal in signals { sigaddset(&set, signal) }
-    return set
-  }
-
-  private final class Body: Sendable {
-    let signals: [CInt]
+  private final class Reader: Sendable {
+    let descriptor: CInt
     let handler: @Sendable (CInt) -> Void
 
-    init(signals: [CInt], handler: @escaping @Sendable (CInt) -> Void) {
-      self.signals = signals
+    init(descriptor: CInt, handler: @escaping @Sendable (CInt) -> Void) {
+      self.descriptor = descriptor
       self.handler = handler
     }
 
-    func run() -> Never {
-      var set = SignalWatcher.set(signals)
+    func run() {
+      var byte: UInt8 = 0
       while true {
-        var signal: CInt = 0
-        if sigwait(&set, &signal) == 0 { handler(signal) }
+        let count = read(descriptor, &byte, 1)
+        if count == 1 {
+          handler(CInt(byte))
+        } else if count == 0 || errno != EINTR {
+          return
+        }
       }
     }
   }
