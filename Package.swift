@@ -32,6 +32,7 @@ let package = Package(
     .library(name: "Castore", targets: ["Castore"]),
     .library(name: "CastoreStorage", targets: ["CastoreStorage"]),
     .library(name: "CastoreFileSystem", targets: ["CastoreFileSystem"]),
+    .library(name: "NixStore", targets: ["NixStore"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -43,6 +44,11 @@ let package = Package(
     .target(name: "CBLAKE3"),
     .target(name: "CLinux"),
     .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
+    .systemLibrary(
+      name: "CLibArchive",
+      pkgConfig: "libarchive",
+      providers: [.apt(["libarchive-dev"])]
+    ),
 
     // Leaves: no Foundation, no NIO, no packages but swift-crypto for NixCompat's hashes and keys.
     .target(name: "Platform", dependencies: ["CLinux"]),
@@ -61,11 +67,15 @@ let package = Package(
       name: "CastoreFileSystem",
       dependencies: ["BLAKE3", "Castore", "FUSE", "Platform", logging]
     ),
+    .target(
+      name: "NixStore",
+      dependencies: ["Castore", "CLibArchive", "NixCompat", "Platform"]
+    ),
     .executableTarget(
       name: "castore",
       dependencies: [
-        "BLAKE3", "Castore", "CastoreFileSystem", "CastoreStorage", "FileTree", "FUSE", "Platform",
-        argumentParser, logging,
+        "BLAKE3", "Castore", "CastoreFileSystem", "CastoreStorage", "FileTree", "FUSE",
+        "NixCompat", "NixStore", "Platform", argumentParser, logging,
       ]
     ),
 
@@ -107,6 +117,13 @@ let package = Package(
       dependencies: [
         "BLAKE3", "Castore", "CastoreStorage", "CastoreTestSupport", "FileTree", "Platform",
         "store-torture",
+      ]
+    ),
+    .testTarget(
+      name: "NixStoreTests",
+      dependencies: [
+        "Castore", "CastoreFileSystem", "CastoreStorage", "CastoreTestSupport", "FUSE", "FileTree",
+        "NixCompat", "NixStore", "Platform", "castore", logging,
       ]
     ),
     .testTarget(

@@ -3,7 +3,7 @@
 set -euo pipefail
 
 packages=(
-  liblmdb-dev pkg-config          # building
+  libarchive-dev liblmdb-dev pkg-config # building
   fuse3 attr                      # mounting, and looking at mounts from outside
   b3sum nix-bin                   # judges in tests
   squashfs-tools squashfuse bindfs # peers in tests and benchmarks

@@ -1,16 +1,16 @@
 /// Reads JSON token by token. Knows no nesting: whoever reads keeps count of that.
-struct JSONCursor: ~Escapable {
+package struct JSONCursor: ~Escapable {
   private let text: Span<UInt8>
-  private(set) var offset = 0
+  package private(set) var offset = 0
 
   @_lifetime(copy text)
-  init(_ text: Span<UInt8>) {
+  package init(_ text: Span<UInt8>) {
     self.text = text
   }
 
   /// The next byte that is not white space, left where it is.
   @_lifetime(self: copy self)
-  mutating func peek() -> UInt8? {
+  package mutating func peek() -> UInt8? {
     while offset < text.count {
       switch text[offset] {
       case UInt8(ascii: " "), UInt8(ascii: "\n"), UInt8(ascii: "\r"), UInt8(ascii: "\t"):
@@ -24,20 +24,20 @@ struct JSONCursor: ~Escapable {
 
   /// Takes the byte if it comes next.
   @_lifetime(self: copy self)
-  mutating func take(_ byte: Character) -> Bool {
+  package mutating func take(_ byte: Character) -> Bool {
     guard peek() == byte.asciiValue else { return false }
     offset += 1
     return true
   }
 
   @_lifetime(self: copy self)
-  mutating func require(_ byte: Character) throws(NARListingError) {
+  package mutating func require(_ byte: Character) throws(NARListingError) {
     guard take(byte) else { throw .invalidJSON(offset: offset) }
   }
 
   /// A whole number of 64 bits without sign, fraction or exponent.
   @_lifetime(self: copy self)
-  mutating func number() throws(NARListingError) -> UInt64 {
+  package mutating func number() throws(NARListingError) -> UInt64 {
     _ = peek()
     let start = offset
     while offset < text.count, UInt8(ascii: "0")...UInt8(ascii: "9") ~= text[offset] { offset += 1 }
@@ -48,14 +48,14 @@ struct JSONCursor: ~Escapable {
   }
 
   @_lifetime(self: copy self)
-  mutating func boolean() throws(NARListingError) -> Bool {
+  package mutating func boolean() throws(NARListingError) -> Bool {
     if takeWord("true") { return true }
     if takeWord("false") { return false }
     throw .unexpected("expected true or false", offset: offset)
   }
 
   @_lifetime(self: copy self)
-  mutating func string() throws(NARListingError) -> String {
+  package mutating func string() throws(NARListingError) -> String {
     try require("\"")
     let start = offset
     var bytes: [UInt8] = []
@@ -78,7 +78,7 @@ struct JSONCursor: ~Escapable {
 
   /// Skips a value of any kind.
   @_lifetime(self: copy self)
-  mutating func skipValue() throws(NARListingError) {
+  package mutating func skipValue() throws(NARListingError) {
     // Only brackets and strings matter for where a value ends, so what is skipped is not checked
     // further. The open brackets are data: depth costs no stack.
     var open: [UInt8] = []
