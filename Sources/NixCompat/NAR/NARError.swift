@@ -7,7 +7,7 @@ public struct NARError: Error, Sendable {
   /// What the byte source or sink threw.
   public let cause: (any Error)?
 
-  init(_ code: Code, offset: UInt64, cause: (any Error)? = nil) {
+  package init(_ code: Code, offset: UInt64, cause: (any Error)? = nil) {
     self.code = code
     self.offset = offset
     self.cause = cause
