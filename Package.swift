@@ -29,6 +29,7 @@ let package = Package(
     .library(name: "BLAKE3", targets: ["BLAKE3"]),
     .library(name: "FUSE", targets: ["FUSE"]),
     .library(name: "NixCompat", targets: ["NixCompat"]),
+    .library(name: "VirtioFS", targets: ["VirtioFS"]),
     .library(name: "Castore", targets: ["Castore"]),
     .library(name: "CastoreStorage", targets: ["CastoreStorage"]),
     .library(name: "CastoreFileSystem", targets: ["CastoreFileSystem"]),
@@ -55,6 +56,7 @@ let package = Package(
     .target(name: "BLAKE3", dependencies: ["CBLAKE3", "Platform"]),
     .target(name: "FUSE", dependencies: ["CLinux", "Platform"]),
     .target(name: "NixCompat", dependencies: [crypto]),
+    .target(name: "VirtioFS", dependencies: ["CLinux", "FUSE", "Platform"]),
     .target(name: "Castore", dependencies: ["BLAKE3", "Platform"]),
 
     // The store, trees on disk, and the file system over both.
@@ -105,6 +107,7 @@ let package = Package(
       dependencies: ["NixCompat"],
       resources: [.copy("Fixtures")]
     ),
+    .testTarget(name: "VirtioFSTests", dependencies: ["CLinux", "FUSE", "Platform", "VirtioFS"]),
     .testTarget(name: "CastoreTests", dependencies: ["BLAKE3", "Castore", "CastoreTestSupport"]),
     // A process that the storage tests kill, starve and run as another user.
     .executableTarget(
@@ -137,8 +140,13 @@ let package = Package(
       name: "CastoreFileSystemTests",
       dependencies: [
         "CLinux", "Castore", "CastoreFileSystem", "CastoreStorage", "CastoreTestSupport", "FUSE",
-        "FileTree", "Platform", logging,
+        "FileTree", "NixCompat", "NixStore", "Platform", logging,
       ]
+    ),
+    // The binary itself, run as its users run it.
+    .testTarget(
+      name: "IntegrationTests",
+      dependencies: ["CLinux", "CastoreTestSupport", "Platform", "castore"]
     ),
   ]
 )

@@ -9,8 +9,11 @@ cd "$(dirname "$0")/.."
 
 # Those that only compute run side by side. Those that count requests, descriptors or memory, fill disks
 # or drop the machine's caches run one after another, each target in a process of its own.
-parallel=(PlatformTests BLAKE3Tests CastoreTests)
-serial=(FUSETests CastoreStorageTests FileTreeTests CastoreFileSystemTests)
+parallel=(PlatformTests BLAKE3Tests CastoreTests NixCompatTests)
+serial=(
+  FUSETests VirtioFSTests CastoreStorageTests FileTreeTests CastoreFileSystemTests NixStoreTests
+  IntegrationTests
+)
 
 if [ $# -eq 0 ]; then
   swift format lint --strict --parallel --recursive Sources Tests Benchmarks Package.swift

@@ -67,22 +67,86 @@ final class FileWriter {
       return
     }
     var copied: UInt64 = 0
+    var dataEnd: UInt64 = 0
+    var isCopiedByKernel = true
     while copied < size {
       try exporter.throwIfCancelled()
-      let length = Int(min(size - copied, UInt64(Self.copyLength)))
-      let count = copy_file_range(source.number, nil, file.number, nil, length, 0)
-      if count < 0 {
-        if errno == EINTR { continue }
-        let isUnsupported = [EXDEV, EINVAL, ENOSYS, EOPNOTSUPP].contains(errno)
-        if copied == 0 && isUnsupported {
-          return try copyBytes(digest, to: file, size: size)
+      if copied >= dataEnd {
+        let data = try nextData(of: source, from: copied, size: size)
+        dataEnd = data.upperBound
+        if data.lowerBound > copied {
+          // A hole stays one. Its end is set at once: it may be that of the file.
+          if ftruncate(file.number, off_t(data.lowerBound)) != 0 {
+            throw ServiceError.system(.current, "write it")
+          }
+          exporter.progress.bytes.wrappingAdd(data.lowerBound - copied, ordering: .relaxed)
+          copied = data.lowerBound
+          continue
         }
-        throw ServiceError.system(.current, "write it")
+      }
+      let length = Int(min(dataEnd - copied, UInt64(Self.copyLength)))
+      let count: Int
+      if isCopiedByKernel {
+        var (from, to) = (off_t(copied), off_t(copied))
+        count = copy_file_range(source.number, &from, file.number, &to, length, 0)
+        if count < 0 {
+          if errno == EINTR { continue }
+          guard [EXDEV, EINVAL, ENOSYS, EOPNOTSUPP].contains(errno) else {
+            throw ServiceError.system(.current, "write it")
+          }
+          isCopiedByKernel = false
+          continue
+        }
+      } else {
+        count = try copyThroughMemory(source, to: file, at: copied, length: length)
       }
       if count == 0 { throw wrongLength(digest, expected: size, got: copied) }
       copied += UInt64(count)
       exporter.progress.bytes.wrappingAdd(UInt64(count), ordering: .relaxed)
     }
+  }
+
+  /// Where the next bytes stand that are not in a hole: an empty range at `size` where none follow.
+  ///
+  /// - Parameter size: The length of the file, which a file offset can tell.
+  private func nextData(
+    of source: borrowing OwnedDescriptor,
+    from offset: UInt64,
+    size: UInt64
+  ) throws(ServiceError) -> Range<UInt64> {
+    let start = lseek(source.number, off_t(offset), CInt(CLinux_SEEK_DATA))
+    if start < 0 {
+      if errno == ENXIO { return size..<size }
+      // A file system that knows of no holes.
+      return offset..<size
+    }
+    let end = lseek(source.number, start, CInt(CLinux_SEEK_HOLE))
+    let first = min(max(UInt64(start), offset), size)
+    return first..<(end > start ? max(first, min(UInt64(end), size)) : size)
+  }
+
+  private func copyThroughMemory(
+    _ source: borrowing OwnedDescriptor,
+    to file: borrowing OwnedDescriptor,
+    at offset: UInt64,
+    length: Int
+  ) throws(ServiceError) -> Int {
+    let number = source.number
+    guard let base = buffer.baseAddress else { return 0 }
+    let count: Int
+    do throws(Errno) {
+      count = try retryingOnInterrupt {
+        pread(number, base, min(length, buffer.count), off_t(offset))
+      }
+    } catch {
+      throw ServiceError.system(error, "read its blob")
+    }
+    // The kernel's copies leave the offset of the file where it was.
+    if lseek(file.number, off_t(offset), SEEK_SET) < 0 {
+      throw ServiceError.system(.current, "write it")
+    }
+    try append(UnsafeRawBufferPointer(rebasing: buffer[..<count]), to: file)
+    return count
   }
 
   private func copyBytes(

@@ -16,11 +16,27 @@ public final class TreeImporter: Sendable {
     public var sizeRule = DirectorySizeRule.specified
     /// Whether sockets, devices and fifos are left out. Otherwise they are an error.
     public var skipsSpecialFiles = false
+    /// A folder that is left out when the walk comes to it, as `skip(folderAt:)` sets it.
+    var skippedFolder: FileID?
     /// How many threads read files; one for each core by default.
     public var workers = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
 
     /// The defaults.
     public init() {}
+
+    /// Leaves a folder out, by whatever name the walk comes to it: the store that is imported into.
+    public mutating func skip(folderAt path: String) {
+      var status = stat()
+      if stat(path, &status) == 0 { skippedFolder = FileID(status) }
+    }
+  }
+
+  /// Why something is left out.
+  public enum SkipReason: Hashable, Sendable {
+    /// It is a socket, device or fifo.
+    case specialFile
+    /// It is the folder that `Options.skip(folderAt:)` named.
+    case excludedFolder
   }
 
   /// What an import found.
@@ -36,7 +52,7 @@ public final class TreeImporter: Sendable {
 
   let sink: any TreeSink
   let options: Options
-  let onSkip: @Sendable (_ path: String) -> Void
+  let onSkip: @Sendable (_ path: String, _ reason: SkipReason) -> Void
   let queue = ImportQueue()
   /// The root's node, once all of the tree is stored.
   let root = Guarded<Node?>(nil)
@@ -51,7 +67,7 @@ public final class TreeImporter: Sendable {
   public init(
     into sink: any TreeSink,
     options: Options = Options(),
-    onSkip: @escaping @Sendable (_ path: String) -> Void = { _ in }
+    onSkip: @escaping @Sendable (_ path: String, _ reason: SkipReason) -> Void = { _, _ in }
   ) {
     self.sink = sink
     self.options = options

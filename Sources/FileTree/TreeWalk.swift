@@ -37,6 +37,10 @@ struct TreeWalk {
       } catch {
         throw ServiceError.system(error, "open \(importer.describe(folder, name))")
       }
+      if child.id == importer.options.skippedFolder {
+        importer.onSkip(importer.describe(folder, name), .excludedFolder)
+        continue
+      }
       folder.expectEntry()
       try enter(child, ImportedFolder(name: name, parent: folder))
     }
@@ -108,7 +112,7 @@ struct TreeWalk {
       let path = importer.describe(folder, name)
       if !importer.options.skipsSpecialFiles { throw importer.specialFileError(path) }
       importer.progress.skipped.wrappingAdd(1, ordering: .relaxed)
-      importer.onSkip(path)
+      importer.onSkip(path, .specialFile)
     }
     return false
   }

@@ -23,8 +23,14 @@ struct CastoreCommand: AsyncParsableCommand {
       TreeCommand.self,
       RootsCommand.self,
       MountCommand.self,
+      NixCommand.self,
       VerifyCommand.self,
       StatsCommand.self,
     ]
   )
+
+  // The standard library repairs what is not UTF-8 in the arguments, and thereby changes names.
+  static func main() async {
+    await main(ArgumentBytes.all)
+  }
 }

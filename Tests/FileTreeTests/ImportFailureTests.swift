@@ -32,7 +32,7 @@ struct ImportFailureTests {
     let result = try shop.importTree(
       tree,
       options: options,
-      onSkip: { path in skipped.withLock { $0.append(path) } }
+      onSkip: { path, _ in skipped.withLock { $0.append(path) } }
     )
     #expect(result.statistics.skipped == 2)
     #expect(result.statistics.files == 1)

@@ -19,7 +19,7 @@ final class Workshop {
   func importTree(
     _ path: String,
     options: TreeImporter.Options = .init(),
-    onSkip: @escaping @Sendable (String) -> Void = { _ in }
+    onSkip: @escaping @Sendable (String, TreeImporter.SkipReason) -> Void = { _, _ in }
   ) throws -> TreeImporter.Result {
     try TreeImporter(into: store.makeWriter(), options: options, onSkip: onSkip).run(path)
   }

@@ -8,6 +8,8 @@
 #include <sys/types.h>
 #include <sys/xattr.h>
 
+#include "CLinuxVirtio.h"
+
 // openat2(2): the variadic syscall(2) cannot be called from Swift.
 #define CLinux_RESOLVE_NO_MAGICLINKS 0x02
 #define CLinux_RESOLVE_NO_SYMLINKS 0x04
@@ -17,6 +19,10 @@ int CLinux_openat2(int directory, const char *path, uint64_t flags, uint64_t mod
 
 // renameat2(2)
 #define CLinux_RENAME_NOREPLACE 1
+
+// linux/fs.h: where the next data or hole of a sparse file is.
+#define CLinux_SEEK_DATA 3
+#define CLinux_SEEK_HOLE 4
 extern int renameat2(int oldDirectory, const char *oldPath, int newDirectory, const char *newPath,
                      unsigned int flags);
 

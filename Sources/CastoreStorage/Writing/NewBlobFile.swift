@@ -41,9 +41,10 @@ final class NewBlobFile: @unchecked Sendable {
   /// Where the file lies, for messages.
   var path: String { "\(folder.path)/\(name)" }
 
+  /// Long runs of zeros are left out: what is sparse outside is sparse in the store, too.
   func append(_ bytes: UnsafeRawBufferPointer) throws(ServiceError) {
     do throws(Errno) {
-      try FileBytes.writeAll(bytes, to: file.number, at: size)
+      try FileBytes.writeSparsely(bytes, to: file.number, at: size)
     } catch {
       throw ServiceError.system(error, "write \(path)")
     }

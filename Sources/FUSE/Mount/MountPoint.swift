@@ -11,11 +11,11 @@ struct MountPoint {
   init(_ given: String) throws(MountError) {
     guard let resolved = realpath(given, nil) else {
       let error = Errno.current
-      // A dead mount may refuse even this much; only an absolute path can be looked up in the table.
-      guard error.code == ENOTCONN, given.hasPrefix("/") else {
+      // A dead mount may refuse even this much; the folder around it does not.
+      guard error.code == ENOTCONN, let guess = Self.resolveParent(of: given) else {
         throw .mountPoint(path: given, error)
       }
-      path = given
+      path = guess
       try clear()
       return
     }
@@ -25,6 +25,20 @@ struct MountPoint {
     var status = stat()
     guard stat(path, &status) == 0 else { throw .mountPoint(path: path, Errno.current) }
     guard status.st_mode & S_IFMT == S_IFDIR else { throw .mountPoint(path: path, Errno(ENOTDIR)) }
+  }
+
+  /// The path with all but its last part resolved.
+  private static func resolveParent(of given: String) -> String? {
+    let parts = given.utf8.split(separator: UInt8(ascii: "/"))
+    guard let last = parts.last, !last.elementsEqual(".".utf8), !last.elementsEqual("..".utf8)
+    else {
+      return nil
+    }
+    let parent = given.utf8[..<last.startIndex]
+    guard let resolved = realpath(parent.isEmpty ? "." : String(parent), nil) else { return nil }
+    defer { free(resolved) }
+    let folder = String(cString: resolved)
+    return (folder == "/" ? "" : folder) + "/" + (String(last) ?? "")
   }
 
   /// Detaches FUSE mounts at the path whose server is gone.

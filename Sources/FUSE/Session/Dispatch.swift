@@ -19,8 +19,7 @@ extension Worker {
       switch opcode {
       case .forget, .batchForget, .interrupt, .notifyReply:
         // No reply, not even to a malformed one. What is broken there is dropped.
-        try handleUnanswered(opcode, &reader, fileSystem)
-        return .noReply
+        return try handleUnanswered(opcode, &reader, fileSystem)
       case .initialize:
         try handleInit(&reader, fileSystem)
         return .replied
@@ -55,16 +54,16 @@ extension Worker {
     _ opcode: Opcode?,
     _ reader: inout MessageReader,
     _ fileSystem: some FileSystem
-  ) throws(WireError) {
+  ) throws(WireError) -> HandlingOutcome {
     switch opcode {
     case .forget:
       let count = try reader.take(ForgetIn.self).count
-      guard session.isInitialized else { return }
+      guard session.isInitialized else { return .noReply }
       fileSystem.forget(NodeID(rawValue: reader.header.node), count: count)
     case .batchForget:
       // Counted down by the bytes that are there: the number in the message is only a claim.
       var remaining = try reader.take(BatchForgetIn.self).count
-      guard session.isInitialized else { return }
+      guard session.isInitialized else { return .noReply }
       while remaining > 0 {
         let item = try reader.take(ForgetOne.self)
         fileSystem.forget(NodeID(rawValue: item.node), count: item.count)
@@ -72,7 +71,7 @@ extension Worker {
       }
     case .interrupt:
       let victim = try reader.take(InterruptIn.self).unique
-      guard !session.detached.interrupt(victim) else { return }
+      guard !session.detached.interrupt(victim) else { return .noReply }
       // The kernel tells us of signals once. EAGAIN makes it tell us again while the request waits:
       // a deadly one may follow, or another thread may be about to detach the reply. Not at once, or
       // this would spin.
@@ -80,9 +79,11 @@ extension Worker {
         try? await Task.sleep(for: .milliseconds(50))
         reply.fail(Errno(EAGAIN))
       }
+      return .replied
     default:
       break
     }
+    return .noReply
   }
 
   private func handleInit(

@@ -79,6 +79,13 @@ public final class Session: Sendable {
     reset()
   }
 
+  /// Answers what is still detached with an error, and goes on: for a client that comes back.
+  ///
+  /// When it returns no reply is on its way. No worker may be handling a request.
+  public func failDetached() {
+    detached.failAll(with: EIO)
+  }
+
   func retire(_ block: CounterBlock) {
     let values = block.values
     state.withLock { state in

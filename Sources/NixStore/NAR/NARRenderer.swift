@@ -64,6 +64,32 @@ public struct NARRenderer: Sendable {
     }
   }
 
+  /// Writes the bytes of a blob to a sink, as they are. Blocks.
+  public func copyBlob<Sink: ByteSink & ~Copyable>(
+    _ digest: B3Digest,
+    size: UInt64,
+    to sink: inout Sink
+  ) throws(ServiceError) {
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 64)
+    defer { buffer.deallocate() }
+    var offset: UInt64 = 0
+    while offset < size {
+      guard let count = try blobs.readLocal(digest, at: offset, into: buffer) else {
+        throw .blobNotFound(digest)
+      }
+      let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<count])
+      offset += UInt64(count)
+      if count == 0 || offset > size {
+        throw ServiceError(.corrupt, "blob \(digest) has \(offset) bytes or more, not \(size)")
+      }
+      do {
+        try sink.write(bytes)
+      } catch {
+        throw ServiceError(.io, "cannot write a blob", cause: error)
+      }
+    }
+  }
+
   /// Computes the size and hash of a tree's NAR. Blocks.
   public func summarize(_ node: Node) throws(ServiceError) -> NARSummary {
     var sink = SHA256Sink()
@@ -83,5 +109,21 @@ public struct NARSummary: Hashable, Sendable {
   public init(size: UInt64, sha256: SHA256Digest) {
     self.size = size
     self.sha256 = sha256
+  }
+}
+
+/// A sink that keeps nothing but a hash of what is written to it.
+public struct NixHashSink: ByteSink, Sendable {
+  /// The hasher that was fed all bytes.
+  public private(set) var hasher: NixHasher
+
+  /// Starts empty.
+  public init(_ algorithm: HashAlgorithm) {
+    hasher = NixHasher(algorithm)
+  }
+
+  /// Hashes bytes.
+  public mutating func write(_ bytes: UnsafeRawBufferPointer) {
+    hasher.update(bytes)
   }
 }

@@ -26,6 +26,7 @@ struct ExportCommand: AsyncParsableCommand {
 
   func run() async throws {
     let store = try store.open()
+    let destination = ArgumentBytes.bytes(destination)
     let node = try path.resolve(in: store)
     let exporter = TreeExporter(blobs: store, directories: store)
     try SignalWatcher.watch([SIGINT, SIGTERM]) { _ in exporter.cancel() }
@@ -42,7 +43,7 @@ struct ExportCommand: AsyncParsableCommand {
       let done = exporter.progress.snapshot
       try Output.line(
         JSON.object([
-          ("path", .string(destination)), ("files", .integer(done.files)),
+          JSON.bytes("path", destination), ("files", .integer(done.files)),
           ("directories", .integer(done.directories)), ("symlinks", .integer(done.symlinks)),
           ("bytes", .integer(done.bytes)),
         ]).text

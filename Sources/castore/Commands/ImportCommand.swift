@@ -13,6 +13,9 @@ struct ImportCommand: AsyncParsableCommand {
       Prints the name and digest of each root, separated by a tab, once it is durable. Links are \
       stored as links. A name that stands for something else already is kept, and an error, \
       unless --replace is given.
+
+      The root of a tar archive is its single entry at the top; if the archive has an entry for \
+      '.', it is all of it, and named after the file.
       """
   )
 
@@ -35,24 +38,41 @@ struct ImportCommand: AsyncParsableCommand {
   )
   var directorySizeRule = SizeRule.specified
 
+  @Option(
+    help: ArgumentHelp(
+      "Import the tree of a tar archive, also a compressed one; - is standard input.",
+      valueName: "file"
+    )
+  )
+  var tar: String?
+
   @Flag(help: "Print one JSON array.")
   var json = false
 
   @Argument(help: "What to import.")
-  var paths: [String]
+  var paths: [String] = []
 
   func validate() throws {
+    if tar != nil {
+      if !paths.isEmpty { throw ValidationError("--tar takes one archive, and no paths beside it") }
+      if skipSpecial { throw ValidationError("--skip-special does not go with --tar") }
+    } else if paths.isEmpty {
+      throw ValidationError("nothing to import: give paths, or an archive with --tar")
+    }
     if name != nil && paths.count > 1 {
       throw ValidationError("--name goes with one path")
     }
   }
 
   func run() async throws {
+    if let tar { return try importArchive(tar) }
     // Names are settled before anything is read: a bad one must not show up after an hour.
-    let imports = try paths.map { (path: $0, name: try defaultName(for: $0)) }
+    let imports = try paths.map(ArgumentBytes.bytes).map {
+      (path: $0, name: try defaultName(for: $0))
+    }
     var seen: Set<PathComponent> = []
     for (path, name) in imports where !seen.insert(name).inserted {
-      throw ValidationError("two paths would be named '\(name)', one of them \(path)")
+      throw ValidationError("two paths would be named '\(name)', one of them \(escaped(path))")
     }
     let store = try store.open(create: true)
     let current = Guarded<TreeImporter?>(nil)
@@ -66,13 +86,17 @@ struct ImportCommand: AsyncParsableCommand {
       var options = TreeImporter.Options()
       options.sizeRule = directorySizeRule.rule
       options.skipsSpecialFiles = skipSpecial
-      let importer = TreeImporter(into: try store.makeWriter(), options: options) { skipped in
-        note("castore: skipping \(skipped): not a file, folder or link")
+      options.skip(folderAt: store.path)
+      let importer = TreeImporter(into: try store.makeWriter(), options: options) { path, reason in
+        switch reason {
+        case .specialFile: note("castore: skipping \(path): not a file, folder or link")
+        case .excludedFolder: note("castore: skipping \(path): the store itself")
+        }
       }
       current.withLock { $0 = importer }
       if isStopped.withLock({ $0 }) { importer.cancel() }
       let node = try run(importer, path, name).node
-      try store.setRoot(name, to: node, replace: replace)
+      try record(name, node, replace: replace, in: store)
       if json {
         let member = JSON.bytes("name", name.bytes)
         values.append(.object([member] + JSON.members(of: node)))
@@ -85,7 +109,7 @@ struct ImportCommand: AsyncParsableCommand {
 
   private func run(
     _ importer: TreeImporter,
-    _ path: String,
+    _ path: [UInt8],
     _ name: PathComponent
   ) throws -> TreeImporter.Result {
     let began = monotonicSeconds()
@@ -101,19 +125,20 @@ struct ImportCommand: AsyncParsableCommand {
     return try importer.run(path)
   }
 
-  private func defaultName(for path: String) throws -> PathComponent {
+  private func defaultName(for path: [UInt8]) throws -> PathComponent {
     if let name { return try parseRootName(name) }
-    var parts = path.utf8.split(separator: UInt8(ascii: "/")).map { [UInt8]($0) }
+    var parts = path.split(separator: UInt8(ascii: "/")).map { [UInt8]($0) }
     while parts.last == [UInt8(ascii: ".")] { parts.removeLast() }
     if let last = parts.last, last != Array("..".utf8) { return try PathComponent(last) }
     // `.`, `..` and the like: the name that the folder has.
-    guard let real = realpath(path, nil) else {
-      throw CommandError("cannot look at \(path): \(Errno.current)")
+    guard let real = realpath(path.map { CChar(bitPattern: $0) } + [0], nil) else {
+      throw CommandError("cannot look at \"\(escaped(path))\": \(Errno.current)")
     }
     defer { free(real) }
-    let absolute = String(cString: real).utf8.split(separator: UInt8(ascii: "/"))
+    let bytes = UnsafeRawBufferPointer(start: real, count: strlen(real))
+    let absolute = bytes.split(separator: UInt8(ascii: "/"))
     guard let last = absolute.last else {
-      throw ValidationError("\(path) has no name; give one with --name")
+      throw ValidationError("\(escaped(path)) has no name; give one with --name")
     }
     return try PathComponent([UInt8](last))
   }

@@ -11,7 +11,7 @@ struct MountCommand: AsyncParsableCommand {
     commandName: "mount",
     abstract: "Mount the store, read-only, until it is unmounted or a signal comes.",
     discussion: """
-      Runs in the foreground. SIGINT and SIGTERM unmount; a mount that is still in use disappears \
+      Shows named roots and Nix store paths side by side. Runs in the foreground. SIGINT and SIGTERM unmount; a mount that is still in use disappears \
       at once and is served until its last user leaves, or a second signal comes. \
       SIGUSR1 reports how many requests of each sort the kernel sent.
       """
@@ -30,6 +30,7 @@ struct MountCommand: AsyncParsableCommand {
   var mountpoint: String
 
   func validate() throws {
+    if mountpoint.isEmpty { throw ValidationError("the mount point must not be empty") }
     if let threads, !(1...1024).contains(threads) {
       throw ValidationError("--threads must be between 1 and 1024")
     }
@@ -41,7 +42,7 @@ struct MountCommand: AsyncParsableCommand {
     let fileSystem = CastoreFileSystem(
       blobs: store,
       directories: store,
-      roots: store,
+      roots: store.namedRootsAndStorePaths,
       options: try look.options(listsRoot: true),
       logger: logger
     )

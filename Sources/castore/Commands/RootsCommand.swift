@@ -52,7 +52,7 @@ struct RootsCommand: AsyncParsableCommand {
     func run() async throws {
       let store = try store.open()
       let name = try parseRootName(name)
-      try store.setRoot(name, to: try path.resolve(in: store), replace: replace)
+      try record(name, try path.resolve(in: store), replace: replace, in: store)
     }
   }
 
@@ -81,9 +81,21 @@ struct RootsCommand: AsyncParsableCommand {
 /// A root's name as given on the command line.
 func parseRootName(_ text: String) throws -> PathComponent {
   do {
-    return try PathComponent(text)
+    return try PathComponent(ArgumentBytes.bytes(text))
   } catch {
-    throw ValidationError("'\(text)' cannot name a root: \(error)")
+    throw ValidationError("'\(escaped(ArgumentBytes.bytes(text)))' cannot name a root: \(error)")
+  }
+}
+
+/// Names a tree.
+///
+/// - Throws: For a name that stands for something else, with the option that helps.
+func record(_ name: PathComponent, _ node: Node, replace: Bool, in store: LocalStore) throws {
+  do throws(ServiceError) {
+    try store.setRoot(name, to: node, replace: replace)
+  } catch {
+    guard error.code == .invalidArgument, !replace else { throw error }
+    throw CommandError("\(error) (see --replace)")
   }
 }
 

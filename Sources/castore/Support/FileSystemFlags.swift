@@ -21,15 +21,25 @@ struct FileSystemFlags: ParsableArguments {
   @Option(help: ArgumentHelp("Who owns everything.", valueName: "uid:gid"))
   var owner = "0:0"
 
-  /// The options that the flags stand for.
-  ///
-  /// - Parameter listsRoot: What holds where the user said nothing.
-  func options(listsRoot: Bool) throws -> FileSystemOptions {
+  // Before the store is opened: a wrong use is told apart from a store that is not there.
+  func validate() throws {
     guard mtime <= 1 else { throw ValidationError("--mtime must be 0 or 1") }
+    _ = try ownerNumbers()
+  }
+
+  private func ownerNumbers() throws -> (user: UInt32, group: UInt32) {
     let ids = owner.split(separator: ":", omittingEmptySubsequences: false).map { UInt32($0) }
     guard ids.count == 2, let user = ids[0], let group = ids[1] else {
       throw ValidationError("--owner: '\(owner)' is not UID:GID")
     }
+    return (user, group)
+  }
+
+  /// The options that the flags stand for.
+  ///
+  /// - Parameter listsRoot: What holds where the user said nothing.
+  func options(listsRoot: Bool) throws -> FileSystemOptions {
+    let (user, group) = try ownerNumbers()
     var options = FileSystemOptions()
     options.listsRoot = listRoot ?? listsRoot
     options.extendedAttributes = showXattr ? xattrNamespace.namespace : nil

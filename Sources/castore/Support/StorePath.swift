@@ -2,28 +2,33 @@ import ArgumentParser
 import Castore
 import CastoreStorage
 
-/// `ROOT` or `ROOT/PATH` on the command line: a root by its name, and a way down from it.
+/// `ROOT` or `ROOT/PATH` on the command line: a root by its name, or a store path with or without
+/// `/nix/store/` before it, and a way down from it.
 struct StorePath: ExpressibleByArgument {
+  /// For messages.
   let text: String
   let root: PathComponent
   let components: [PathComponent]
 
   init?(argument: String) {
-    text = argument
+    var bytes = ArgumentBytes.bytes(argument)
+    text = escaped(bytes)
+    let storeDirectory = [UInt8]("/nix/store/".utf8)
+    if bytes.starts(with: storeDirectory) { bytes.removeFirst(storeDirectory.count) }
     var names: [PathComponent] = []
     // A slash at the end is what a shell completes to.
-    for part in argument.utf8.split(separator: UInt8(ascii: "/")) {
+    for part in bytes.split(separator: UInt8(ascii: "/")) {
       guard let name = try? PathComponent([UInt8](part)) else { return nil }
       names.append(name)
     }
-    guard let root = names.first, !argument.hasPrefix("/") else { return nil }
+    guard let root = names.first, bytes.first != UInt8(ascii: "/") else { return nil }
     self.root = root
     components = Array(names.dropFirst())
   }
 
   /// What stands there.
   func resolve(in store: LocalStore) throws -> Node {
-    guard var node = try store.nodeLocal(named: root) else {
+    guard var node = try store.topNode(named: root) else {
       throw CommandError("there is no root named '\(root)' in \(store.path)")
     }
     var path = root.description

@@ -1,0 +1,55 @@
+internal import Glibc
+internal import Platform
+
+/// Reading messages and answering them.
+extension Device {
+  func read<Layout: BitwiseCopyable>(
+    _ message: borrowing ReceivedMessage,
+    _ type: Layout.Type
+  ) throws(Failure) -> Layout {
+    do throws(FrontEndFault) {
+      return try message.read(type)
+    } catch {
+      throw .fault(error)
+    }
+  }
+
+  func expectEmpty(_ message: borrowing ReceivedMessage) throws(Failure) {
+    guard message.payload.isEmpty else {
+      throw .fault(
+        FrontEndFault("message \(message.header.request) has no payload, but came with one")
+      )
+    }
+  }
+
+  func reply<Payload: BitwiseCopyable>(
+    _ request: VhostUserRequest,
+    _ payload: Payload,
+    descriptor: CInt? = nil
+  ) throws(Failure) {
+    do throws(FrontEndConnection.Interruption) {
+      try connection.reply(to: request.rawValue, payload, descriptor: descriptor)
+    } catch {
+      throw .interruption(error)
+    }
+  }
+
+  func reply(_ request: VhostUserRequest, bytes: [UInt8]) throws(Failure) {
+    do throws(FrontEndConnection.Interruption) {
+      try connection.reply(to: request.rawValue, bytes: bytes)
+    } catch {
+      throw .interruption(error)
+    }
+  }
+
+  /// Runs something that checks what the front end said.
+  func checked<Result>(
+    _ body: () throws(FrontEndFault) -> Result
+  ) throws(Failure) -> Result {
+    do throws(FrontEndFault) {
+      return try body()
+    } catch {
+      throw .fault(error)
+    }
+  }
+}
