@@ -48,7 +48,7 @@ func checkPathInfoService(_ service: some PathInfoService) async throws {
 
   // More than one page.
   var many: Set<PathInfo> = []
-  for number in 0..<700 {
+  for number in 0..<300 {
     let digest = StorePathDigest(compressing: SHA256Hasher.hash("\(number)").bytes)
     let info = PathInfo(
       storePath: try StorePath(digest: digest, name: "n\(number)"), node: second.node,
