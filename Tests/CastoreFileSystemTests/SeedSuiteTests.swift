@@ -17,7 +17,10 @@ struct SeedSuiteTests {
     #expect(fixture.mount.end == .unmounted)
   }
 
-  @Test("a root that is not to be listed answers EPERM, and known names work", arguments: RootsKind.allCases)
+  @Test(
+    "a root that is not to be listed answers EPERM, and known names work",
+    arguments: RootsKind.allCases
+  )
   func rootWithoutListing(kind: RootsKind) async throws {
     var options = FileSystemOptions()
     options.listsRoot = false
@@ -73,7 +76,10 @@ struct SeedSuiteTests {
     }
   }
 
-  @Test("directories list their entries in order and open what is deep inside", arguments: RootsKind.allCases)
+  @Test(
+    "directories list their entries in order and open what is deep inside",
+    arguments: RootsKind.allCases
+  )
   func directories(kind: RootsKind) async throws {
     let fixture = try MountedFixture(rootsKind: kind)
     try await fixture.populate()
@@ -115,7 +121,10 @@ struct SeedSuiteTests {
     }
   }
 
-  @Test("equal content has equal inode numbers, and a file with another mode has not", arguments: RootsKind.allCases)
+  @Test(
+    "equal content has equal inode numbers, and a file with another mode has not",
+    arguments: RootsKind.allCases
+  )
   func inodes(kind: RootsKind) async throws {
     let fixture = try MountedFixture(rootsKind: kind)
     try await fixture.populate()

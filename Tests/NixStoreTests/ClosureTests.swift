@@ -38,10 +38,12 @@ struct ClosureTests {
     #expect(entries[0].signatures.count == 1)
     #expect(
       entries[0].narHash.hexadecimal
-        == "13bdcdb74340286c429ecc8114351a0806c0fb0885e6a8ead4ef49ed6ae74f41")
+        == "13bdcdb74340286c429ecc8114351a0806c0fb0885e6a8ead4ef49ed6ae74f41"
+    )
     #expect(
       entries[1].narHash.hexadecimal
-        == "8a46c4eee4911eb842b1b2f144a9376be45a43d1da6b7af8cffa43a942177587")
+        == "8a46c4eee4911eb842b1b2f144a9376be45a43d1da6b7af8cffa43a942177587"
+    )
     #expect(entries[1].references == [entries[1].storePath])
   }
 

@@ -44,7 +44,10 @@ struct IngestionTests {
   }
 
   static let addresses: [(String, String)] = [
-    ("complicated", "fixed:r:sha256:ebd52279a8df024c9fd5718de4103bf5e760dc7f2cf49044ee7dea87ab16911a"),
+    (
+      "complicated",
+      "fixed:r:sha256:ebd52279a8df024c9fd5718de4103bf5e760dc7f2cf49044ee7dea87ab16911a"
+    ),
     (
       "complicated",
       "fixed:r:sha512:1f5d43941411f35f09211f8596b426ee6e4dd3af1639e0ed2273cbe44b818fc4a59e3af02a057c5b18fbfcf435497de5f1994206c137f469b3df674966a922f0"
@@ -94,7 +97,8 @@ struct IngestionTests {
       }
       let nar = try source.nar(of: NARFixtures.helloWorld.node)
       #expect(
-        try MemoryStore().ingest(nar, expecting: expectation).node == NARFixtures.helloWorld.node)
+        try MemoryStore().ingest(nar, expecting: expectation).node == NARFixtures.helloWorld.node
+      )
     }
   }
 
@@ -132,8 +136,14 @@ struct IngestionTests {
   func mutations() throws {
     let source = MemoryStore()
     let tree = try Directory([
-      NamedNode(name: "exe", node: .file(
-        digest: source.blobs.insert([1, 2, 3]), size: 3, isExecutable: true)),
+      NamedNode(
+        name: "exe",
+        node: .file(
+          digest: source.blobs.insert([1, 2, 3]),
+          size: 3,
+          isExecutable: true
+        )
+      ),
       NamedNode(name: "folder", node: Fixtures.withKeep.directory.node()),
       NamedNode(name: "link", node: .symlink(target: "exe")),
     ])
@@ -150,7 +160,8 @@ struct IngestionTests {
         case 0: mutated[place] = UInt8(truncatingIfNeeded: generator.next())
         case 1: mutated[place] ^= 1 << UInt8(generator.next() % 8)
         case 2: mutated.removeSubrange(place..<min(mutated.count, place + 8))
-        default: mutated.insert(contentsOf: mutated[place..<min(mutated.count, place + 8)], at: place)
+        default:
+          mutated.insert(contentsOf: mutated[place..<min(mutated.count, place + 8)], at: place)
         }
         if mutated.isEmpty { mutated = [0] }
       }

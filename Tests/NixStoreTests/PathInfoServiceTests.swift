@@ -35,7 +35,9 @@ func checkPathInfoService(_ service: some PathInfoService) async throws {
 
   let full = PathInfoFixtures.full
   let putFull = try await service.put(full)
-  #expect(Set(putFull.signatures).isSuperset(of: full.signatures.filter { $0.keyName != "do.not.use" }))
+  #expect(
+    Set(putFull.signatures).isSuperset(of: full.signatures.filter { $0.keyName != "do.not.use" })
+  )
   #expect(try await all() == [second, try #require(stripped(full))])
 
   if let local = service as? any LocalPathInfoAccess {
@@ -51,8 +53,11 @@ func checkPathInfoService(_ service: some PathInfoService) async throws {
   for number in 0..<300 {
     let digest = StorePathDigest(compressing: SHA256Hasher.hash("\(number)").bytes)
     let info = PathInfo(
-      storePath: try StorePath(digest: digest, name: "n\(number)"), node: second.node,
-      narSize: 136, narHash: second.narHash)
+      storePath: try StorePath(digest: digest, name: "n\(number)"),
+      node: second.node,
+      narSize: 136,
+      narHash: second.narHash
+    )
     _ = try await service.put(info)
     many.insert(info)
   }
@@ -73,7 +78,8 @@ struct PathInfoServiceTests {
     let service = LocalPathInfoService(store.pathInfoTable)
     try await checkPathInfoService(service)
     let other = LocalPathInfoService(
-      try LocalStore(path: folder.sub("store")).pathInfoTable)
+      try LocalStore(path: folder.sub("store")).pathInfoTable
+    )
     #expect(try other.pathInfosVersion() == service.pathInfosVersion())
     let info = PathInfoFixtures.full
     #expect(try other.pathInfoLocal(info.storePath.digest) == info)

@@ -28,8 +28,12 @@ struct PathInfoTests {
       .flat(NixHasher.hash([], with: .sha512)),
     ] {
       let other = PathInfo(
-        storePath: info.storePath, node: info.node, narSize: 1, narHash: info.narHash,
-        contentAddress: kind)
+        storePath: info.storePath,
+        node: info.node,
+        narSize: 1,
+        narHash: info.narHash,
+        contentAddress: kind
+      )
       #expect(try PathInfo(canonicalEncoding: other.encoded()) == other)
     }
   }

@@ -13,16 +13,20 @@ struct RealNixTests {
     if path == "nasty" { try bench.makeNastyTree() }
     let storePath = try bench.run("castore nix add \(path)")
     #expect(try bench.run("nix-store --add \(path)") == storePath)
-    #expect(try bench.run("castore nix add \(path); castore nix path-info").split(separator: "\n")
-      == [Substring(storePath), Substring(storePath)])
+    #expect(
+      try bench.run("castore nix add \(path); castore nix path-info").split(separator: "\n")
+        == [Substring(storePath), Substring(storePath)]
+    )
     try bench.run("cmp <(nix-store --dump \(path)) <(castore nix dump \(storePath))")
     for type in path == "nasty" ? ["md5", "sha1", "sha256", "sha512"] : ["sha256"] {
       #expect(
         try bench.run("castore nix hash --type \(type) --format base32 \(storePath)")
-          == bench.run("nix-hash --type \(type) --base32 \(path)"))
+          == bench.run("nix-hash --type \(type) --base32 \(path)")
+      )
     }
     #expect(
-      try bench.run("castore nix hash \(storePath)") == bench.run("nix hash path \(path)"))
+      try bench.run("castore nix hash \(storePath)") == bench.run("nix hash path \(path)")
+    )
 
     // What is known about it is what Nix knows, but for when it came.
     let ours = try json(bench.run("castore nix path-info --json \(storePath)"))
@@ -34,8 +38,11 @@ struct RealNixTests {
     // Their restore of ours, and our restore of theirs.
     try bench.run("castore nix dump \(storePath) | nix-store --restore theirs")
     try bench.run("nix-store --dump \(path) | castore nix restore ours; castore export ours ours")
-    let fingerprint = "find . -printf '%P\\t%y\\t%l\\0' | sort -z; find . -type f -perm -100 -print0 | sort -z; find . -type f -print0 | sort -z | xargs -0 sha256sum -z"
-    let sums = try ["theirs", "ours", path].map { try bench.run("cd \($0); { \(fingerprint); } | sha256sum") }
+    let fingerprint =
+      "find . -printf '%P\\t%y\\t%l\\0' | sort -z; find . -type f -perm -100 -print0 | sort -z; find . -type f -print0 | sort -z | xargs -0 sha256sum -z"
+    let sums = try ["theirs", "ours", path].map {
+      try bench.run("cd \($0); { \(fingerprint); } | sha256sum")
+    }
     #expect(Set(sums).count == 1)
     #expect(try bench.run("castore nix hash ours") == bench.run("castore nix hash \(storePath)"))
   }
@@ -46,14 +53,18 @@ struct RealNixTests {
     try bench.run("echo hello > file; echo '#!/bin/sh' > exe; chmod +x exe; ln -s /nowhere link")
     for name in ["file", "exe", "link"] {
       #expect(try bench.run("castore nix add \(name)") == bench.run("nix-store --add \(name)"))
-      try bench.run("cmp <(nix-store --dump \(name)) <(castore nix dump $(castore nix add \(name)))")
+      try bench.run(
+        "cmp <(nix-store --dump \(name)) <(castore nix dump $(castore nix add \(name)))"
+      )
     }
     #expect(
       try bench.run("castore nix add --name other-1.0 file")
-        == bench.run("cp file other-1.0; nix-store --add other-1.0"))
+        == bench.run("cp file other-1.0; nix-store --add other-1.0")
+    )
     #expect(
       try bench.run("castore import file; castore nix hash --flat --type md5 --format base16 file")
-        .hasSuffix(bench.run("nix-hash --flat --type md5 file")))
+        .hasSuffix(bench.run("nix-hash --flat --type md5 file"))
+    )
     #expect(try bench.fail("castore nix add --name 'a b' file").contains("illegal byte"))
     #expect(try bench.fail("castore nix add .").contains("--name"))
     #expect(try bench.run("castore nix path-info | sort | uniq -d") == "")
@@ -92,7 +103,8 @@ struct RealNixTests {
     }
     // What path-info prints is a closure again.
     try bench.run(
-      "castore nix path-info --json > again.json; CASTORE_STORE=local:other \(copy) again.json")
+      "castore nix path-info --json > again.json; CASTORE_STORE=local:other \(copy) again.json"
+    )
 
     // A tree that is not what the closure says is not recorded.
     try bench.run("sed 's/narSize\":[0-9]*/narSize\":120/g' closure.json > wrong.json")
@@ -101,8 +113,11 @@ struct RealNixTests {
     #expect(try bench.run("CASTORE_STORE=local:third castore nix path-info --json") == "[]")
     #expect(try bench.fail("head -c 100 closure.json | \(copy) -").contains("at byte"))
     #expect(
-      try bench.fail("CASTORE_STORE=local:third \(copy) <(sed 's/closure/x/' closure.json) --root /missing")
-        .contains("/missing"))
+      try bench.fail(
+        "CASTORE_STORE=local:third \(copy) <(sed 's/closure/x/' closure.json) --root /missing"
+      )
+      .contains("/missing")
+    )
   }
 
   @Test("what is added with a key is signed so that Nix accepts it")
@@ -117,34 +132,44 @@ struct RealNixTests {
     let theirs = try json(bench.run("nix path-info --json \(path)"))[0]["signatures"]
     #expect("\(ours ?? "-")" == "\(theirs ?? "+")")
     #expect(
-      try bench.fail("castore nix add --secret-key-file public file").contains("secret key"))
+      try bench.fail("castore nix add --secret-key-file public file").contains("secret key")
+    )
   }
 
   @Test("a NAR that is cut off, damaged or too long is an error, and names nothing")
   func badInput() throws {
     let bench = try Workbench()
     try bench.run(
-      "mkdir tree; echo hello > tree/file; ln -s file tree/link; nix-store --dump tree > nar")
+      "mkdir tree; echo hello > tree/file; ln -s file tree/link; nix-store --dump tree > nar"
+    )
     let size = try #require(Int(try bench.run("stat -c %s nar")))
     for end in [0, 1, 100, size / 2, size - 1] {
       let error = try bench.fail("head -c \(end) nar | castore nix restore bad")
       #expect(error.contains("unexpected end at byte \(end)"), "\(error)")
     }
     #expect(
-      try bench.fail("{ cat nar; echo; } | castore nix restore bad").contains("data after the end"))
+      try bench.fail("{ cat nar; echo; } | castore nix restore bad").contains("data after the end")
+    )
     #expect(
-      try bench.fail("sed s/link/alin/ nar | castore nix restore bad").contains("must not come after"))
+      try bench.fail("sed s/link/alin/ nar | castore nix restore bad").contains(
+        "must not come after"
+      )
+    )
     #expect(try bench.run("castore roots") == "")
 
     // The rules of import.
     try bench.run("castore nix restore good < nar; castore nix restore good < nar")
     #expect(
-      try bench.fail("nix-store --dump nar | castore nix restore good").contains("good"))
+      try bench.fail("nix-store --dump nar | castore nix restore good").contains("good")
+    )
     try bench.run("nix-store --dump nar | castore nix restore --replace good")
     try bench.run("cmp nar <(castore cat good)")
     #expect(try bench.fail("castore nix dump nothing").contains("nothing"))
     #expect(
-      try bench.fail("castore nix path-info \(String(repeating: "0", count: 32))-x").contains("not in"))
+      try bench.fail("castore nix path-info \(String(repeating: "0", count: 32))-x").contains(
+        "not in"
+      )
+    )
   }
 
   @Test("store paths and named roots stand side by side in a mount, and a wrong name is none")
@@ -178,6 +203,7 @@ struct RealNixTests {
 
   private func json(_ text: String) throws -> [[String: Any]] {
     try #require(
-      try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [[String: Any]])
+      try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [[String: Any]]
+    )
   }
 }

@@ -118,8 +118,14 @@ struct RenderingTests {
     #expect(error?.code == .unsupported)
     // And sizes that nobody can count.
     let huge = try Directory([
-      NamedNode(name: "a", node: .file(digest: Fixtures.blobA.digest, size: .max, isExecutable: false)),
-      NamedNode(name: "b", node: .file(digest: Fixtures.blobA.digest, size: .max, isExecutable: false)),
+      NamedNode(
+        name: "a",
+        node: .file(digest: Fixtures.blobA.digest, size: .max, isExecutable: false)
+      ),
+      NamedNode(
+        name: "b",
+        node: .file(digest: Fixtures.blobA.digest, size: .max, isExecutable: false)
+      ),
     ])
     _ = try store.putDirectory(huge)
     #expect(throws: ServiceError.self) {
@@ -131,10 +137,16 @@ struct RenderingTests {
   func sizes(stated: Int) async throws {
     let store = try MemoryStore.populated()
     let node = Node.file(
-      digest: Fixtures.helloWorld.digest, size: UInt64(stated), isExecutable: false)
+      digest: Fixtures.helloWorld.digest,
+      size: UInt64(stated),
+      isExecutable: false
+    )
     try await expectFailure(node, store, .corrupt, "blob \(Fixtures.helloWorld.digest)")
     let big = Node.file(
-      digest: Fixtures.blobB.digest, size: UInt64(stated) + 1_044_479, isExecutable: false)
+      digest: Fixtures.blobB.digest,
+      size: UInt64(stated) + 1_044_479,
+      isExecutable: false
+    )
     if stated != 0 { try await expectFailure(big, store, .corrupt, "blob") }
 
     // Files of their own are sent without being read.
@@ -148,7 +160,8 @@ struct RenderingTests {
     let error = #expect(throws: ServiceError.self) {
       try NARRenderer(blobs: local, directories: local).render(
         .file(digest: Fixtures.blobB.digest, size: 1_044_481, isExecutable: true),
-        toDescriptor: null)
+        toDescriptor: null
+      )
     }
     #expect(error?.code == .corrupt)
   }
@@ -172,7 +185,10 @@ struct RenderingTests {
   }
 
   private func expectFailure(
-    _ node: Node, _ store: MemoryStore, _ code: ServiceError.Code, _ part: String
+    _ node: Node,
+    _ store: MemoryStore,
+    _ code: ServiceError.Code,
+    _ part: String
   ) async throws {
     let remote = RenderingNARCalculator(blobs: RemoteBlobs(inner: store.blobs), directories: store)
     let errors = [

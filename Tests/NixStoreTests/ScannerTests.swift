@@ -23,8 +23,10 @@ struct ScannerTests {
       for path in paths where generator.next() % 3 == 0 {
         // Between bytes of all sorts, also digits of the same alphabet.
         let filler = Int(generator.next() % 70)
-        text += round % 2 == 0
-          ? generator.bytes(filler) : Array(paths[0].digest.nixBase32.utf8.dropLast().prefix(filler))
+        text +=
+          round % 2 == 0
+          ? generator.bytes(filler)
+          : Array(paths[0].digest.nixBase32.utf8.dropLast().prefix(filler))
         text += Array(path.digest.nixBase32.utf8)
         expected.insert(path)
       }
@@ -46,7 +48,9 @@ struct ScannerTests {
     let whole = Array("0123456789abcdfghijklmnpqrsvwxyz0123".utf8)
     let paths = try (0...4).map { start in
       try StorePath(
-        digest: StorePathDigest(nixBase32: Array(whole[start..<(start + 32)]).span), name: "n")
+        digest: StorePathDigest(nixBase32: Array(whole[start..<(start + 32)]).span),
+        name: "n"
+      )
     }
     var scanner = ReferenceScanner(for: paths)
     scanner.update(whole)

@@ -7,8 +7,8 @@ struct TarTests {
   @Test(
     "give the trees that they hold, in any format and compression",
     arguments: [
-      "--format=gnu", "--format=pax", "--format=posix -z", "--format=gnu -j", "--format=gnu -J",
-      "--format=gnu --zstd", "--format=pax --sort=inode", "--format=gnu --no-recursion --null -T list",
+      "--format=gnu", "--format=pax -z", "--format=gnu -j", "--format=gnu -J",
+      "--format=pax --sort=inode --zstd", "--format=gnu --no-recursion --null -T list",
     ]
   )
   func formats(flags: String) throws {
@@ -18,8 +18,12 @@ struct TarTests {
     try bench.run("find nasty ! -name nasty -print0 | sort -rz > list")
     try bench.run("castore import nasty")
     let source = flags.contains("-T") ? "" : "nasty"
-    try bench.run("tar -cf archive.tar.x \(flags) \(source); castore import --tar archive.tar.x --name tar")
-    let roots = try bench.run("castore roots").split(separator: "\n").map { $0.split(separator: "\t") }
+    try bench.run(
+      "tar -cf archive.tar.x \(flags) \(source); castore import --tar archive.tar.x --name tar"
+    )
+    let roots = try bench.run("castore roots").split(separator: "\n").map {
+      $0.split(separator: "\t")
+    }
     #expect(roots.count == 2)
     #expect(roots[0].last == roots[1].last)
     #expect(try bench.run("castore import --tar - < archive.tar.x").hasPrefix("nasty\t"))
@@ -43,7 +47,8 @@ struct TarTests {
       mkdir -p t/d; echo 1 > t/a; echo old > t/d/x; tar -cf x.tar t
       rm -r t/d; echo file > t/d; echo 2 > t/a; tar -rf x.tar t/a t/d
       castore import --tar x.tar
-      """)
+      """
+    )
     #expect(try bench.run("castore tree t; castore cat t/a t/d").hasSuffix("2\nfile"))
   }
 
@@ -62,7 +67,9 @@ struct TarTests {
       #expect(error.contains(part), "\(error)")
     }
     // A file with something below it.
-    try bench.run("tar -cf y.tar t/a --transform s,t/a,t,; mkdir u; echo 1 > u/a; tar -rf y.tar u/a --transform s,u,t,")
+    try bench.run(
+      "tar -cf y.tar t/a --transform s,t/a,t,; mkdir u; echo 1 > u/a; tar -rf y.tar u/a --transform s,u,t,"
+    )
     #expect(try bench.fail("castore import --tar y.tar").contains("lies below"))
     #expect(try bench.fail("castore import --tar missing.tar").contains("missing.tar"))
     #expect(try bench.fail("echo this is no archive | castore import --tar -").contains("archive"))
@@ -73,13 +80,18 @@ struct TarTests {
   func truncation() throws {
     let bench = try Workbench()
     try bench.run(
-      "mkdir t; head -c 3000 /dev/urandom > t/a; head -c 9000000 /dev/urandom > t/b; tar -cf x.tar t/a t/b; gzip -k x.tar")
+      "mkdir t; head -c 3000 /dev/urandom > t/a; head -c 9000000 /dev/urandom > t/b; tar -cf x.tar t/a t/b; gzip -k x.tar"
+    )
     for end in [700, 3000, 5000, 1_000_000, 9_000_000] {
       let error = try bench.fail("head -c \(end) x.tar | castore import --tar - --name bad")
       #expect(error.contains("cannot be read after 't/"), "\(error)")
     }
     for end in [100, 5000, 1_000_000] {
-      #expect(try bench.fail("head -c \(end) x.tar.gz | castore import --tar - --name bad").contains("cannot be read"))
+      #expect(
+        try bench.fail("head -c \(end) x.tar.gz | castore import --tar - --name bad").contains(
+          "cannot be read"
+        )
+      )
     }
     #expect(try bench.run("castore roots") == "")
   }

@@ -12,7 +12,8 @@ public protocol NARCalculator: Sendable {
 
 /// Renders NARs to compute their sizes and hashes.
 public struct RenderingNARCalculator<
-  Blobs: BlobService, Directories: DirectoryService
+  Blobs: BlobService,
+  Directories: DirectoryService
 >: NARCalculator {
   private let blobs: Blobs
   private let directories: Directories

@@ -1,10 +1,11 @@
 public import Castore
+internal import Glibc
 public import NixCompat
 
 /// Stores the trees that NARs hold.
 ///
-/// One thread reads and hashes the NAR while the calling one takes it apart; memory is bounded by a few
-/// buffers and the entries of the directories that are open.
+/// One thread reads and hashes the NAR while the calling one takes it apart and others store its small
+/// blobs; memory is bounded by a few buffers and the entries of the directories that are open.
 public struct NARIngester: Sendable {
   /// How to ingest.
   public struct Options: Sendable {
@@ -14,6 +15,8 @@ public struct NARIngester: Sendable {
     public var maximumDepth = NARLimits.defaultMaximumDepth
     /// How many entries the directories that are open may have together.
     public var maximumOpenEntries = 10_000_000
+    /// How many small blobs are stored at once; one for each core by default. More where the store is far.
+    public var workers = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
     /// Whether the NAR's SHA-256 is computed where nothing is expected of it.
     public var hashes = true
 
@@ -73,8 +76,12 @@ public struct NARIngester: Sendable {
     expecting expectation: Expectation = Expectation()
   ) throws(NARIngestionError) -> Result {
     let input = NARInput(source, hashers: NARHashers(expectation, hashes: options.hashes))
-    defer { input.stop() }
-    var reader = NARIngestionReader(input, sink, options, fileHash: expectation.fileHash)
+    let crew = BlobCrew(sink, workers: options.workers)
+    defer {
+      input.stop()
+      crew.end()
+    }
+    var reader = NARIngestionReader(input, sink, crew, options, fileHash: expectation.fileHash)
     let node = try reader.run()
     let hashers = input.hashers
     let size = input.byteCount

@@ -1,20 +1,41 @@
 internal import Castore
 internal import NixCompat
 
-/// Takes a NAR apart: small files are stored right out of the pieces they came in.
+/// Takes a NAR apart: small files are stored right out of the pieces they came in, several at once.
+///
+/// What a piece says about the tree waits until all files in it are stored; then the tree is built on.
 struct NARIngestionReader {
+  private enum Step {
+    case beginEntry(PathComponent)
+    case beginDirectory
+    case endDirectory
+    case node(Node)
+    /// A file whose digest the crew finds out.
+    case file(job: Int, size: UInt64, isExecutable: Bool)
+  }
+
   private let input: NARInput
   private let sink: any TreeSink
+  private let crew: BlobCrew
   private var assembler: TreeAssembler
   private var parser: NARParser
   private var piece: NARInput.Piece?
   private var position = 0
+  private var steps: [Step] = []
+  private var jobs: [UnsafeRawBufferPointer] = []
   private let expectedFileHash: NixHash?
   private var fileHasher: NixHasher?
 
-  init(_ input: NARInput, _ sink: any TreeSink, _ options: NARIngester.Options, fileHash: NixHash?) {
+  init(
+    _ input: NARInput,
+    _ sink: any TreeSink,
+    _ crew: BlobCrew,
+    _ options: NARIngester.Options,
+    fileHash: NixHash?
+  ) {
     self.input = input
     self.sink = sink
+    self.crew = crew
     assembler = TreeAssembler(sink, options)
     parser = NARParser(maximumDepth: options.maximumDepth)
     expectedFileHash = fileHash
@@ -25,27 +46,48 @@ struct NARIngestionReader {
   mutating func run() throws(NARIngestionError) -> Node {
     while let event = try next() {
       switch event {
-      case .directoryStart: assembler.beginDirectory()
-      case .directoryEnd: try assembler.endDirectory()
+      case .directoryStart: steps.append(.beginDirectory)
+      case .directoryEnd: steps.append(.endDirectory)
       case .entry(let name):
         guard let name = try? PathComponent(name) else {
           throw malformed(.invalidName(name))
         }
-        assembler.beginEntry(name)
+        steps.append(.beginEntry(name))
       case .symlink(let target):
         guard let target = try? SymlinkTarget(target) else {
           throw malformed(.invalidTarget(target))
         }
-        try assembler.add(.symlink(target: target))
+        steps.append(.node(.symlink(target: target)))
       case .file(let size, let isExecutable):
-        let digest = try storeFile(size: size)
-        try assembler.add(.file(digest: digest, size: size, isExecutable: isExecutable))
+        try storeFile(size: size, isExecutable: isExecutable)
       }
     }
     guard let root = assembler.root else {
       preconditionFailure("a NAR that has ended has a root")
     }
     return root
+  }
+
+  /// Stores the files of the piece, and builds on the tree.
+  private mutating func settle() throws(NARIngestionError) {
+    let results = crew.store(jobs)
+    jobs.removeAll(keepingCapacity: true)
+    for step in steps {
+      switch step {
+      case .beginEntry(let name): assembler.beginEntry(name)
+      case .beginDirectory: assembler.beginDirectory()
+      case .endDirectory: try assembler.endDirectory()
+      case .node(let node): try assembler.add(node)
+      case .file(let job, let size, let isExecutable):
+        switch results[job] {
+        case .success(let digest):
+          try assembler.add(.file(digest: digest, size: size, isExecutable: isExecutable))
+        case .failure(let error):
+          throw .notStored(path: assembler.path, error)
+        }
+      }
+    }
+    steps.removeAll(keepingCapacity: true)
   }
 
   /// Compares the hash of the one file, where one was expected.
@@ -81,6 +123,7 @@ struct NARIngestionReader {
 
   /// Goes on to the next piece, which is not empty.
   private mutating func advance() throws(NARIngestionError) -> Bool {
+    try settle()
     position = 0
     do {
       repeat { piece = try input.next() } while piece?.count == 0
@@ -99,16 +142,24 @@ struct NARIngestionReader {
 
   // MARK: Files
 
-  private mutating func storeFile(size: UInt64) throws(NARIngestionError) -> B3Digest {
+  private mutating func storeFile(
+    size: UInt64,
+    isExecutable: Bool
+  ) throws(NARIngestionError) {
+    let digest: B3Digest
     if size <= UInt64(sink.inMemoryLimit) {
       let count = Int(size)
       // Where the piece holds all of it, it is not copied.
       if let piece, piece.count - position >= count {
-        return try store(takeFromPiece(piece, count))
+        jobs.append(takeFromPiece(piece, count))
+        steps.append(.file(job: jobs.count - 1, size: size, isExecutable: isExecutable))
+        return
       }
-      return try storeInMemory(count)
+      digest = try storeInMemory(count)
+    } else {
+      digest = try storeStreamed()
     }
-    return try storeStreamed()
+    steps.append(.node(.file(digest: digest, size: size, isExecutable: isExecutable)))
   }
 
   private mutating func takeFromPiece(

@@ -53,8 +53,10 @@ public struct ReferenceScanner: Sendable {
     scan(bytes)
     // What is left of the piece before still counts where this one is short.
     let rest = tail + bytes.suffix(Self.length - 1)
-    tail = Array((bytes.count >= Self.length - 1 ? rest[tail.count...] : rest[...])
-      .suffix(Self.length - 1))
+    tail = Array(
+      (bytes.count >= Self.length - 1 ? rest[tail.count...] : rest[...])
+        .suffix(Self.length - 1)
+    )
   }
 
   /// Looks through more bytes.

@@ -10,7 +10,7 @@ final class Workbench: Sendable {
   let folder: TestFolder
 
   init() throws {
-    folder = try TestFolder()
+    folder = try TestFolder(inMemory: true)
   }
 
   /// Runs a script that stops at its first error, in the test's folder; standard output comes back.

@@ -12,7 +12,9 @@ struct NixPathInfoCommand: AsyncParsableCommand {
 
   @OptionGroup var store: StoreOptions
 
-  @Flag(help: "Print one JSON array, with the fields of nix path-info --json and the tree's digest.")
+  @Flag(
+    help: "Print one JSON array, with the fields of nix path-info --json and the tree's digest."
+  )
   var json = false
 
   @Argument(help: "Store paths.")
