@@ -172,6 +172,32 @@ struct RealNixTests {
     )
   }
 
+  @Test("a NAR of any size takes little memory, both ways")
+  func memory() throws {
+    let bench = try Workbench()
+    // 1 GB in one file, 1 GB in files that are held in memory one by one, and many small ones.
+    try bench.run(
+      #"""
+      mkdir -p tree/many; truncate -s 1G tree/large
+      for i in {1..128}; do truncate -s $((8000000 + i)) tree/middle-$i; done
+      for i in {1..5000}; do echo $i > tree/many/$i; done
+      """#
+    )
+    // Looks at the process before it sees the end of its input, or has written the end of its output.
+    let peak = #"awk '/^VmHWM/ { print $2 }' /proc/$(pgrep -f -n "castore nix $1 big")/status"#
+    let output = try bench.run(
+      """
+      look() { \(peak); }
+      nix-store --dump tree | { cat; look restore >&2; } 2>restored | castore nix restore big >/dev/null
+      castore nix dump big | { head -c 2000000000 >/dev/null; look dump; cat >/dev/null; }
+      cat restored
+      """
+    )
+    let peaks = output.split(separator: "\n").compactMap { Int($0) }
+    #expect(peaks.count == 2)
+    for peak in peaks { #expect(peak < 200_000, "KiB") }
+  }
+
   @Test("store paths and named roots stand side by side in a mount, and a wrong name is none")
   func mount() throws {
     let bench = try Workbench()
