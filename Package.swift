@@ -27,19 +27,24 @@ let grpcTransport = Target.Dependency.product(
 let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
 let toml = Target.Dependency.product(name: "TOMLKit", package: "TOMLKit")
 
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+
 let package = Package(
   name: "swift-castore",
   products: [
     .executable(name: "castore", targets: ["castore"]),
     .library(name: "BLAKE3", targets: ["BLAKE3"]),
     .library(name: "FUSE", targets: ["FUSE"]),
+    .library(name: "NixCompat", targets: ["NixCompat"]),
     .library(name: "VirtioFS", targets: ["VirtioFS"]),
     .library(name: "Castore", targets: ["Castore"]),
     .library(name: "CastoreStorage", targets: ["CastoreStorage"]),
     .library(name: "CastoreFileSystem", targets: ["CastoreFileSystem"]),
+    .library(name: "NixStore", targets: ["NixStore"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/apple/swift-protobuf", exact: "1.39.0", traits: []),
     .package(url: "https://github.com/grpc/grpc-swift-2", exact: "2.4.3"),
@@ -51,11 +56,17 @@ let package = Package(
     .target(name: "CBLAKE3"),
     .target(name: "CLinux"),
     .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
+    .systemLibrary(
+      name: "CLibArchive",
+      pkgConfig: "libarchive",
+      providers: [.apt(["libarchive-dev"])]
+    ),
 
-    // Leaves: no Foundation, no NIO, no packages.
+    // Leaves: no Foundation, no NIO, no packages but swift-crypto for NixCompat's hashes and keys.
     .target(name: "Platform", dependencies: ["CLinux"]),
     .target(name: "BLAKE3", dependencies: ["CBLAKE3", "Platform"]),
     .target(name: "FUSE", dependencies: ["CLinux", "Platform"]),
+    .target(name: "NixCompat", dependencies: [crypto]),
     .target(name: "VirtioFS", dependencies: ["CLinux", "FUSE", "Platform"]),
     .target(name: "Castore", dependencies: ["BLAKE3", "Platform"]),
 
@@ -82,12 +93,15 @@ let package = Package(
         grpcCore, grpcTransport, logging, protobuf,
       ]
     ),
+    .target(
+      name: "NixStore",
+      dependencies: ["Castore", "CLibArchive", "NixCompat", "Platform"]
+    ),
     .executableTarget(
       name: "castore",
       dependencies: [
-        "BLAKE3", "Castore", "CastoreFileSystem", "CastoreStorage", "FileTree", "FUSE", "Platform",
-        "VirtioFS",
-        argumentParser, logging,
+        "BLAKE3", "Castore", "CastoreFileSystem", "CastoreStorage", "FileTree", "FUSE",
+        "NixCompat", "NixStore", "Platform", "VirtioFS", argumentParser, logging,
       ]
     ),
 
@@ -112,6 +126,11 @@ let package = Package(
     .testTarget(name: "PlatformTests", dependencies: ["CLinux", "Platform"]),
     .testTarget(name: "BLAKE3Tests", dependencies: ["BLAKE3", "CBLAKE3", "Platform"]),
     .testTarget(name: "FUSETests", dependencies: ["CLinux", "FUSE", "Platform"]),
+    .testTarget(
+      name: "NixCompatTests",
+      dependencies: ["NixCompat"],
+      resources: [.copy("Fixtures")]
+    ),
     .testTarget(name: "VirtioFSTests", dependencies: ["CLinux", "FUSE", "Platform", "VirtioFS"]),
     .testTarget(name: "CastoreTests", dependencies: ["BLAKE3", "Castore", "CastoreTestSupport"]),
     // A process that the storage tests kill, starve and run as another user.
@@ -139,6 +158,13 @@ let package = Package(
       ]
     ),
     .testTarget(
+      name: "NixStoreTests",
+      dependencies: [
+        "Castore", "CastoreFileSystem", "CastoreStorage", "CastoreTestSupport", "FUSE", "FileTree",
+        "NixCompat", "NixStore", "Platform", "castore", logging,
+      ]
+    ),
+    .testTarget(
       name: "FileTreeTests",
       dependencies: [
         "Castore", "CastoreStorage", "CastoreTestSupport", "FileTree", "Platform",
@@ -151,7 +177,7 @@ let package = Package(
       name: "CastoreFileSystemTests",
       dependencies: [
         "CLinux", "Castore", "CastoreFileSystem", "CastoreStorage", "CastoreTestSupport", "FUSE",
-        "FileTree", "Platform", "castore", "fs-client", logging,
+        "FileTree", "NixCompat", "NixStore", "Platform", "castore", "fs-client", logging,
       ]
     ),
     // The binary itself, run as its users run it.

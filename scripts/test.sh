@@ -9,10 +9,10 @@ cd "$(dirname "$0")/.."
 
 # Those that only compute run side by side. Those that count requests, descriptors or memory, fill disks
 # or drop the machine's caches run one after another, each target in a process of its own.
-parallel=(PlatformTests BLAKE3Tests CastoreTests CastoreCompositionTests)
+parallel=(PlatformTests BLAKE3Tests CastoreTests CastoreCompositionTests NixCompatTests)
 serial=(
-  FUSETests VirtioFSTests CastoreStorageTests FileTreeTests CastoreFileSystemTests CastoreRPCTests
-  IntegrationTests
+  FUSETests VirtioFSTests CastoreStorageTests FileTreeTests CastoreFileSystemTests NixStoreTests
+  CastoreRPCTests IntegrationTests
 )
 
 if [ $# -eq 0 ]; then

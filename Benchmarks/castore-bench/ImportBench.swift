@@ -21,7 +21,7 @@ struct ImportBench: ParsableCommand {
     defer { work.remove() }
     let tree = work.path + "/tree"
     print("making a tree of \(files) files, \(bytes / 1_000_000) MB, in \(work.path)")
-    try makeTree(tree)
+    try Self.makeTree(tree, files: files, bytes: bytes)
     try shell("sync -f \"$1\"", tree)
     var times: [String: [Double]] = [:]
     var peak = 0
@@ -78,7 +78,7 @@ struct ImportBench: ParsableCommand {
   }
 
   /// Files of 1 byte to 2 MB, most of them small, all different, in folders of a hundred.
-  private func makeTree(_ path: String) throws {
+  static func makeTree(_ path: String, files: Int, bytes: Int) throws {
     var generator = Xorshift(state: 0x2545_F491_4F6C_DD1D)
     // Four sizes out of five are small; the last makes up the rest of the bytes.
     let average = bytes / max(1, files)
@@ -105,7 +105,7 @@ struct ImportBench: ParsableCommand {
     }
   }
 
-  private func makeFolder(_ path: String) throws {
+  private static func makeFolder(_ path: String) throws {
     var parts = ""
     for part in path.split(separator: "/") {
       parts += "/" + part

@@ -1,13 +1,13 @@
 /// Reads protobuf fields off borrowed bytes, and only in the one form that canonical encoding gives.
 ///
 /// Never traps, never allocates; gives places in the bytes instead of copies.
-struct WireCursor: ~Escapable {
-  let bytes: RawSpan
-  private(set) var offset: Int
+package struct WireCursor: ~Escapable {
+  package let bytes: RawSpan
+  package private(set) var offset: Int
   private let end: Int
 
   @_lifetime(copy bytes)
-  init(_ bytes: RawSpan) {
+  package init(_ bytes: RawSpan) {
     self.bytes = bytes
     offset = 0
     end = bytes.byteCount
@@ -15,18 +15,18 @@ struct WireCursor: ~Escapable {
 
   /// Reads a part of the bytes. The range must lie within them.
   @_lifetime(copy bytes)
-  init(_ bytes: RawSpan, _ range: Range<Int>) {
+  package init(_ bytes: RawSpan, _ range: Range<Int>) {
     precondition(range.lowerBound >= 0 && range.upperBound <= bytes.byteCount)
     self.bytes = bytes
     offset = range.lowerBound
     end = range.upperBound
   }
 
-  var isAtEnd: Bool { offset == end }
+  package var isAtEnd: Bool { offset == end }
 
   /// Reads a number of at most 64 bits, written with as few bytes as it needs.
   @_lifetime(self: copy self)
-  mutating func number() throws(WireError) -> UInt64 {
+  package mutating func number() throws(WireError) -> UInt64 {
     let start = offset
     var value: UInt64 = 0
     var shift: UInt64 = 0
@@ -48,7 +48,7 @@ struct WireCursor: ~Escapable {
 
   /// Reads the tag of a field: its number and its wire type.
   @_lifetime(self: copy self)
-  mutating func tag() throws(WireError) -> (field: UInt64, type: UInt64) {
+  package mutating func tag() throws(WireError) -> (field: UInt64, type: UInt64) {
     let tag = try number()
     return (tag >> 3, tag & 7)
   }
@@ -57,7 +57,7 @@ struct WireCursor: ~Escapable {
   ///
   /// - Returns: Where they lie.
   @_lifetime(self: copy self)
-  mutating func lengthDelimited() throws(WireError) -> Range<Int> {
+  package mutating func lengthDelimited() throws(WireError) -> Range<Int> {
     let start = offset
     let length = try number()
     guard length <= UInt64(end - offset) else { throw WireError(.truncated, at: start) }
@@ -67,7 +67,7 @@ struct WireCursor: ~Escapable {
   }
 
   /// The wire type of numbers.
-  static var varint: UInt64 { 0 }
+  package static var varint: UInt64 { 0 }
   /// The wire type of everything that is preceded by its length.
-  static var delimited: UInt64 { 2 }
+  package static var delimited: UInt64 { 2 }
 }

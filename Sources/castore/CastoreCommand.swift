@@ -24,6 +24,7 @@ struct CastoreCommand: AsyncParsableCommand {
       RootsCommand.self,
       MountCommand.self,
       VirtioFSCommand.self,
+      NixCommand.self,
       VerifyCommand.self,
       StatsCommand.self,
     ]

@@ -12,12 +12,16 @@ struct ExtendedAttributeTests {
     "files and directories show one attribute, links and the root none",
     arguments: [
       FileSystemOptions.ExtendedAttributeNamespace.tvix, .snix,
-    ]
+    ],
+    RootsKind.allCases
   )
-  func shown(namespace: FileSystemOptions.ExtendedAttributeNamespace) async throws {
+  func shown(
+    namespace: FileSystemOptions.ExtendedAttributeNamespace,
+    kind: RootsKind
+  ) async throws {
     var options = FileSystemOptions()
     options.extendedAttributes = namespace
-    let fixture = try MountedFixture(options: options)
+    let fixture = try MountedFixture(rootsKind: kind, options: options)
     try await fixture.populate()
     let family = namespace.rawValue
     let prefix = namespace == .tvix ? "b3:" : "blake3-"

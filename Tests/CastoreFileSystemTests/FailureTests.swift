@@ -21,7 +21,7 @@ struct FailureTests {
     let writer = try await memory.openWrite()
     try await writer.write(content)
     let digest = try await writer.close()
-    try fixture.set(
+    try await fixture.set(
       "file",
       .file(digest: digest, size: UInt64(content.count), isExecutable: false)
     )
@@ -59,7 +59,7 @@ struct FailureTests {
     let writer = try await memory.openWrite()
     try await writer.write(pattern(30_000))
     let digest = try await writer.close()
-    try fixture.set("file", .file(digest: digest, size: 30_000, isExecutable: false))
+    try await fixture.set("file", .file(digest: digest, size: 30_000, isExecutable: false))
     let client = try Shell.built("fs-client")
     let path = fixture.path + "/file"
     failing.failure.withLock { $0 = (.error, 0) }

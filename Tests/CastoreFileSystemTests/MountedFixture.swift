@@ -4,6 +4,8 @@ import CastoreTestSupport
 import FUSE
 import Foundation
 import Logging
+import NixCompat
+import NixStore
 import Platform
 import Testing
 
@@ -18,11 +20,23 @@ func onThread<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result)
   }
 }
 
+/// Where the names at the top come from.
+enum RootsKind: String, CaseIterable, CustomTestStringConvertible {
+  /// From a list of names.
+  case named
+  /// From path infos, where the name is a store path; other names stand beside them.
+  case pathInfos
+
+  var testDescription: String { rawValue }
+}
+
 /// Services in memory, mounted in a temporary folder for as long as a test runs.
 final class MountedFixture: Sendable {
   let blobs = MemoryBlobService()
   let directories = MemoryDirectoryService()
   let roots = MemoryRootNodes()
+  let pathInfos = MemoryPathInfoService()
+  let rootsKind: RootsKind
   let folder: String
   let mount: Mount
   let fileSystem: CastoreFileSystem
@@ -34,8 +48,10 @@ final class MountedFixture: Sendable {
     blobs: (any BlobService)? = nil,
     directories: (any DirectoryService)? = nil,
     roots: (any RootNodes)? = nil,
+    rootsKind: RootsKind = .named,
     options: FileSystemOptions = FileSystemOptions()
   ) throws {
+    self.rootsKind = rootsKind
     folder = NSTemporaryDirectory() + "castore-test-\(UUID().uuidString)"
     try FileManager.default.createDirectory(
       atPath: folder + "/mnt",
@@ -43,10 +59,14 @@ final class MountedFixture: Sendable {
     )
     var logger = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
     logger.logLevel = .critical
+    var ownRoots: any RootNodes = self.roots
+    if rootsKind == .pathInfos {
+      ownRoots = CombinedRootNodes.combining([self.roots, PathInfoRootNodes(pathInfos)])
+    }
     fileSystem = CastoreFileSystem(
       blobs: blobs ?? self.blobs,
       directories: directories ?? self.directories,
-      roots: roots ?? self.roots,
+      roots: roots ?? ownRoots,
       options: options,
       logger: logger
     )
@@ -68,27 +88,34 @@ final class MountedFixture: Sendable {
     for known in [Fixtures.withKeep, Fixtures.complicated] {
       _ = try await directories.put(known.directory)
     }
-    try setRoots()
+    try await setRoots()
   }
 
   /// The names of the suite, whether or not their content is there.
-  func setRoots() throws {
+  func setRoots() async throws {
     func file(_ blob: Fixtures.Blob, _ isExecutable: Bool = false) -> Node {
       .file(digest: blob.digest, size: UInt64(blob.bytes.count), isExecutable: isExecutable)
     }
     func directory(_ known: Fixtures.KnownDirectory) -> Node {
       .directory(digest: known.digest, size: known.specifiedSize)
     }
-    try set(Names.blobA, file(Fixtures.blobA))
-    try set(Names.symlink, .symlink(target: SymlinkTarget(Names.blobA)))
-    try set(Names.withKeep, directory(Fixtures.withKeep))
-    try set(Names.complicated, directory(Fixtures.complicated))
-    try set(Names.symlink2, .symlink(target: SymlinkTarget("/nix/store/somewhereelse")))
-    try set(Names.blobB, file(Fixtures.blobB))
-    try set(Names.helloWorld, file(Fixtures.helloWorld, true))
+    try await set(Names.blobA, file(Fixtures.blobA))
+    try await set(Names.symlink, .symlink(target: SymlinkTarget(Names.blobA)))
+    try await set(Names.withKeep, directory(Fixtures.withKeep))
+    try await set(Names.complicated, directory(Fixtures.complicated))
+    try await set(Names.symlink2, .symlink(target: SymlinkTarget("/nix/store/somewhereelse")))
+    try await set(Names.blobB, file(Fixtures.blobB))
+    try await set(Names.helloWorld, file(Fixtures.helloWorld, true))
   }
 
-  func set(_ name: String, _ node: Node?) throws {
+  func set(_ name: String, _ node: Node?) async throws {
+    if rootsKind == .pathInfos, let node, let path = try? StorePath(baseName: name) {
+      let nothing = SHA256Hasher.hash("")
+      _ = try await pathInfos.put(
+        PathInfo(storePath: path, node: node, narSize: 0, narHash: nothing)
+      )
+      return
+    }
     roots.set(try PathComponent(name), to: node)
   }
 

@@ -13,7 +13,7 @@ struct PlacesTests {
     let shared = try await fixture.addDirectory([
       ("inside", try await fixture.addFile([1]))
     ])
-    try fixture.set("top", try await fixture.addDirectory([("a", shared), ("b", shared)]))
+    try await fixture.set("top", try await fixture.addDirectory([("a", shared), ("b", shared)]))
     let top = fixture.path + "/top"
     // A process of its own, whose working directory is one of the two places.
     let output = try await onThread { () throws -> [String] in
@@ -49,12 +49,12 @@ struct PlacesTests {
     let two = try await fixture.addDirectory([("two", try await fixture.addFile([2]))])
     let path = fixture.path
     #expect(try await onThread { try names(path) } == [])
-    try fixture.set("root", one)
+    try await fixture.set("root", one)
     #expect(try await onThread { try names(path) } == ["root"])
     #expect(try await onThread { try names(path + "/root") } == ["one"])
-    try fixture.set("root", two)
+    try await fixture.set("root", two)
     #expect(try await onThread { try names(path + "/root") } == ["two"])
-    try fixture.set("root", nil)
+    try await fixture.set("root", nil)
     #expect(try await onThread { try names(path) } == [])
     await #expect(throws: CallError(code: ENOENT)) {
       try await onThread { try lstat(path + "/root") }
@@ -66,7 +66,7 @@ struct PlacesTests {
     let fixture = try MountedFixture()
     let count = 100_000
     for number in 0..<count {
-      try fixture.set("root-\(number)", .symlink(target: SymlinkTarget("\(number)")))
+      try await fixture.set("root-\(number)", .symlink(target: SymlinkTarget("\(number)")))
     }
     let listed = try await onThread { try names(fixture.path) }
     #expect(listed.count == count)
@@ -84,7 +84,7 @@ struct PlacesTests {
       }
       directories.append(("directory-\(number)", try await fixture.addDirectory(files)))
     }
-    try fixture.set("tree", try await fixture.addDirectory(directories))
+    try await fixture.set("tree", try await fixture.addDirectory(directories))
     let path = fixture.path + "/tree"
     let walk: @Sendable () throws -> Int = { () throws in
       var count = 0
@@ -114,7 +114,7 @@ struct PlacesTests {
     for number in 0..<3000 {
       files.append(("file-\(number)", try await fixture.addFile([UInt8]("\(number)".utf8))))
     }
-    try fixture.set("tree", try await fixture.addDirectory(files))
+    try await fixture.set("tree", try await fixture.addDirectory(files))
     try await onThread { () throws in
       for name in try names(fixture.path + "/tree") {
         _ = try lstat(fixture.path + "/tree/" + name)

@@ -8,20 +8,23 @@ import Testing
 /// The suite of the systems whose formats we speak (interop reference 4.5), case by case.
 @Suite("The seed systems' file system suite, through a real mount")
 struct SeedSuiteTests {
-  @Test("an empty file system mounts and unmounts")
-  func mount() async throws {
-    let fixture = try MountedFixture()
+  @Test("an empty file system mounts and unmounts", arguments: RootsKind.allCases)
+  func mount(kind: RootsKind) async throws {
+    let fixture = try MountedFixture(rootsKind: kind)
     let entries = try await onThread { try names(fixture.path) }
     #expect(entries.isEmpty)
     _ = try fixture.mount.unmount()
     #expect(fixture.mount.end == .unmounted)
   }
 
-  @Test("a root that is not to be listed answers EPERM, and known names work")
-  func rootWithoutListing() async throws {
+  @Test(
+    "a root that is not to be listed answers EPERM, and known names work",
+    arguments: RootsKind.allCases
+  )
+  func rootWithoutListing(kind: RootsKind) async throws {
     var options = FileSystemOptions()
     options.listsRoot = false
-    let fixture = try MountedFixture(options: options)
+    let fixture = try MountedFixture(rootsKind: kind, options: options)
     try await fixture.populate()
     await #expect(throws: CallError(code: EPERM)) {
       try await onThread { try names(fixture.path) }
@@ -30,17 +33,21 @@ struct SeedSuiteTests {
     #expect(bytes == Fixtures.blobA.bytes)
   }
 
-  @Test("the root lists its names, once each")
-  func rootWithListing() async throws {
-    let fixture = try MountedFixture()
+  @Test("the root lists its names, once each", arguments: RootsKind.allCases)
+  func rootWithListing(kind: RootsKind) async throws {
+    let fixture = try MountedFixture(rootsKind: kind)
     try await fixture.populate()
     let entries = try await onThread { try names(fixture.path) }
     #expect(entries.sorted() == "0123456".map(Names.name))
   }
 
-  @Test("files at the root have their size and content", arguments: [Names.blobA, Names.blobB])
-  func filesAtRoot(name: String) async throws {
-    let fixture = try MountedFixture()
+  @Test(
+    "files at the root have their size and content",
+    arguments: RootsKind.allCases,
+    [Names.blobA, Names.blobB]
+  )
+  func filesAtRoot(kind: RootsKind, name: String) async throws {
+    let fixture = try MountedFixture(rootsKind: kind)
     try await fixture.populate()
     let blob = name == Names.blobA ? Fixtures.blobA : Fixtures.blobB
     try await onThread { () throws in
@@ -51,10 +58,10 @@ struct SeedSuiteTests {
     }
   }
 
-  @Test("a link leads where it says, also to nothing")
-  func links() async throws {
-    let fixture = try MountedFixture()
-    try fixture.set(Names.symlink, .symlink(target: SymlinkTarget(Names.blobA)))
+  @Test("a link leads where it says, also to nothing", arguments: RootsKind.allCases)
+  func links(kind: RootsKind) async throws {
+    let fixture = try MountedFixture(rootsKind: kind)
+    try await fixture.set(Names.symlink, .symlink(target: SymlinkTarget(Names.blobA)))
     let path = fixture.path + "/" + Names.symlink
     try await onThread { () throws in
       #expect(try FileManager.default.destinationOfSymbolicLink(atPath: path) == Names.blobA)
@@ -69,9 +76,12 @@ struct SeedSuiteTests {
     }
   }
 
-  @Test("directories list their entries in order and open what is deep inside")
-  func directories() async throws {
-    let fixture = try MountedFixture()
+  @Test(
+    "directories list their entries in order and open what is deep inside",
+    arguments: RootsKind.allCases
+  )
+  func directories(kind: RootsKind) async throws {
+    let fixture = try MountedFixture(rootsKind: kind)
     try await fixture.populate()
     let complicated = fixture.path + "/" + Names.complicated
     try await onThread { () throws in
@@ -86,9 +96,9 @@ struct SeedSuiteTests {
     }
   }
 
-  @Test("modes, sizes, owners and times are as promised")
-  func attributes() async throws {
-    let fixture = try MountedFixture()
+  @Test("modes, sizes, owners and times are as promised", arguments: RootsKind.allCases)
+  func attributes(kind: RootsKind) async throws {
+    let fixture = try MountedFixture(rootsKind: kind)
     try await fixture.populate()
     let expected: [(String, mode_t, Int)] = [
       (Names.blobA, S_IFREG | 0o444, 2),
@@ -111,12 +121,15 @@ struct SeedSuiteTests {
     }
   }
 
-  @Test("equal content has equal inode numbers, and a file with another mode has not")
-  func inodes() async throws {
-    let fixture = try MountedFixture()
+  @Test(
+    "equal content has equal inode numbers, and a file with another mode has not",
+    arguments: RootsKind.allCases
+  )
+  func inodes(kind: RootsKind) async throws {
+    let fixture = try MountedFixture(rootsKind: kind)
     try await fixture.populate()
     let same = Fixtures.helloWorld
-    try fixture.set(
+    try await fixture.set(
       "plain",
       .file(digest: same.digest, size: UInt64(same.bytes.count), isExecutable: false)
     )
@@ -131,9 +144,9 @@ struct SeedSuiteTests {
     }
   }
 
-  @Test("wrong names in the root stay wrong")
-  func wrongNames() async throws {
-    let fixture = try MountedFixture()
+  @Test("wrong names in the root stay wrong", arguments: RootsKind.allCases)
+  func wrongNames(kind: RootsKind) async throws {
+    let fixture = try MountedFixture(rootsKind: kind)
     try await fixture.populate()
     let cut = String(Names.blobA.dropLast())
     let short = String(Names.blobA.dropFirst())
@@ -149,9 +162,9 @@ struct SeedSuiteTests {
     }
   }
 
-  @Test("nothing can be changed: EROFS")
-  func readOnly() async throws {
-    let fixture = try MountedFixture()
+  @Test("nothing can be changed: EROFS", arguments: RootsKind.allCases)
+  func readOnly(kind: RootsKind) async throws {
+    let fixture = try MountedFixture(rootsKind: kind)
     try await fixture.populate()
     let path = fixture.path
     try await onThread { () throws in
@@ -174,10 +187,10 @@ struct SeedSuiteTests {
     }
   }
 
-  @Test("a missing directory object can be looked at, but not into")
-  func missingDirectory() async throws {
-    let fixture = try MountedFixture()
-    try fixture.setRoots()
+  @Test("a missing directory object can be looked at, but not into", arguments: RootsKind.allCases)
+  func missingDirectory(kind: RootsKind) async throws {
+    let fixture = try MountedFixture(rootsKind: kind)
+    try await fixture.setRoots()
     let path = fixture.path + "/" + Names.withKeep
     _ = try await onThread { try lstat(path) }
     await #expect(throws: CallError(code: EIO)) { try await onThread { try names(path) } }
@@ -186,10 +199,10 @@ struct SeedSuiteTests {
     }
   }
 
-  @Test("a missing blob can be looked at, but not into")
-  func missingBlob() async throws {
-    let fixture = try MountedFixture()
-    try fixture.setRoots()
+  @Test("a missing blob can be looked at, but not into", arguments: RootsKind.allCases)
+  func missingBlob(kind: RootsKind) async throws {
+    let fixture = try MountedFixture(rootsKind: kind)
+    try await fixture.setRoots()
     let path = fixture.path + "/" + Names.blobA
     #expect(try await onThread { try lstat(path) }.st_size == 2)
     await #expect(throws: CallError(code: EIO)) { try await onThread { try readFile(path) } }

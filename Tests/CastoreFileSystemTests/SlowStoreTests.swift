@@ -49,8 +49,8 @@ struct SlowStoreTests {
     for number in 0..<50 {
       fast.append(("fast-\(number)", try await addFile(pattern(9000, seed: UInt64(number) + 5000))))
     }
-    try fixture.set("slow", try await addDirectory(slow))
-    try fixture.set("fast", try await addDirectory(fast))
+    try await fixture.set("slow", try await addDirectory(slow))
+    try await fixture.set("fast", try await addDirectory(fast))
 
     let finished = Guarded(0)
     let done = Latch<Bool>()
@@ -101,8 +101,8 @@ struct SlowStoreTests {
     let inside = try await addFile([1])
     let slow = try await addDirectory([("file", inside), ("other", inside)])
     services.hold(slow)
-    try fixture.set("slow", slow)
-    try fixture.set("fast", try await addDirectory([("file", inside), ("name", inside)]))
+    try await fixture.set("slow", slow)
+    try await fixture.set("fast", try await addDirectory([("file", inside), ("name", inside)]))
     let path = fixture.path
     async let size = onThread { try lstat(path + "/slow/file").st_size }
     async let listed = onThread { try names(path + "/slow") }
@@ -124,7 +124,7 @@ struct SlowStoreTests {
     defer { services.open() }
     let node = try await addFile(pattern(5000))
     services.hold(node)
-    try fixture.set("slow", node)
+    try await fixture.set("slow", node)
     let path = fixture.path + "/slow"
     async let other = onThread { try readFile(path) }
     while services.waiting < 1 { try await Task.sleep(for: .milliseconds(5)) }
@@ -162,7 +162,7 @@ struct SlowStoreTests {
     defer { services.open() }
     let node = try await addFile(pattern(5000))
     services.hold(node)
-    try fixture.set("slow", node)
+    try await fixture.set("slow", node)
     let path = fixture.path + "/slow"
     async let read: Void = onThread { _ = try readFile(path) }
     while services.waiting < 1 { try await Task.sleep(for: .milliseconds(5)) }

@@ -6,8 +6,11 @@ public final class TestFolder: Sendable {
   public let path: String
 
   /// Makes a folder that only root may look into, unless told otherwise.
-  public init(open: Bool = false) throws {
-    var template = Array("/tmp/castore-test-XXXXXX".utf8CString)
+  ///
+  /// - Parameter inMemory: Whether it may lie in memory: for tests that write much and need no disk.
+  public init(open: Bool = false, inMemory: Bool = false) throws {
+    let parent = inMemory && access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp"
+    var template = Array("\(parent)/castore-test-XXXXXX".utf8CString)
     guard mkdtemp(&template) != nil else { throw POSIXError(.init(rawValue: errno) ?? .EIO) }
     path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     if open { chmod(path, 0o755) }

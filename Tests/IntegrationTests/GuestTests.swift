@@ -120,7 +120,9 @@ struct GuestTests {
     try NastyTree.folder(tree)
     for number in 0..<16 {
       try NastyTree.write(
-        NastyTree.noise(400_000 + number, seed: UInt64(number)), to: tree / "\(number)")
+        NastyTree.noise(400_000 + number, seed: UInt64(number)),
+        to: tree / "\(number)"
+      )
     }
     try castore.succeed("import", tree)
     let sums = try castore.scratch.succeed("sh", "-c", "cd \"$0\" && md5sum * | sort", tree).lines
@@ -131,7 +133,14 @@ struct GuestTests {
       for n in *; do md5sum $n >/tmp/$n & done; wait
       cat /tmp/[0-9]* | sort
       """,
-      "--cpus", "2", "--request-queues", "2", "--queue-size", "1024", "--memory", "4608"
+      "--cpus",
+      "2",
+      "--request-queues",
+      "2",
+      "--queue-size",
+      "1024",
+      "--memory",
+      "4608"
     )
     #expect(guest.lines == sums)
   }
@@ -147,7 +156,8 @@ struct GuestTests {
     let server = try Server(castore)
     for _ in 0..<2 {
       let victim = try server.start(
-        "while :; do echo 3 >/proc/sys/vm/drop_caches; md5sum </mnt/tree/file; done")
+        "while :; do echo 3 >/proc/sys/vm/drop_caches; md5sum </mnt/tree/file; done"
+      )
       let connections = server.process.errors.components(separatedBy: "connected").count
       // Time to boot and to be in the middle of it.
       Thread.sleep(forTimeInterval: 3)

@@ -95,7 +95,7 @@ extension StoreWriter {
     }
   }
 
-  private func putBlob(contentsOf new: NewBlobFile) throws(ServiceError) -> B3Digest {
+  func putBlob(contentsOf new: NewBlobFile) throws(ServiceError) -> B3Digest {
     let buffer = HeapBytes(count: BlobRecord.inlineLimit)
     let count: Int
     do throws(Errno) {

@@ -13,6 +13,9 @@ struct ImportCommand: AsyncParsableCommand {
       Prints the name and digest of each root, separated by a tab, once it is durable. Links are \
       stored as links. A name that stands for something else already is kept, and an error, \
       unless --replace is given.
+
+      The root of a tar archive is its single entry at the top; if the archive has an entry for \
+      '.', it is all of it, and named after the file.
       """
   )
 
@@ -35,19 +38,34 @@ struct ImportCommand: AsyncParsableCommand {
   )
   var directorySizeRule = SizeRule.specified
 
+  @Option(
+    help: ArgumentHelp(
+      "Import the tree of a tar archive, also a compressed one; - is standard input.",
+      valueName: "file"
+    )
+  )
+  var tar: String?
+
   @Flag(help: "Print one JSON array.")
   var json = false
 
   @Argument(help: "What to import.")
-  var paths: [String]
+  var paths: [String] = []
 
   func validate() throws {
+    if tar != nil {
+      if !paths.isEmpty { throw ValidationError("--tar takes one archive, and no paths beside it") }
+      if skipSpecial { throw ValidationError("--skip-special does not go with --tar") }
+    } else if paths.isEmpty {
+      throw ValidationError("nothing to import: give paths, or an archive with --tar")
+    }
     if name != nil && paths.count > 1 {
       throw ValidationError("--name goes with one path")
     }
   }
 
   func run() async throws {
+    if let tar { return try importArchive(tar) }
     // Names are settled before anything is read: a bad one must not show up after an hour.
     let imports = try paths.map(ArgumentBytes.bytes).map {
       (path: $0, name: try defaultName(for: $0))

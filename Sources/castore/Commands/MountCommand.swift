@@ -11,7 +11,7 @@ struct MountCommand: AsyncParsableCommand {
     commandName: "mount",
     abstract: "Mount the store, read-only, until it is unmounted or a signal comes.",
     discussion: """
-      Runs in the foreground. SIGINT and SIGTERM unmount; a mount that is still in use disappears \
+      Shows named roots and Nix store paths side by side. Runs in the foreground. SIGINT and SIGTERM unmount; a mount that is still in use disappears \
       at once and is served until its last user leaves, or a second signal comes. \
       SIGUSR1 reports how many requests of each sort the kernel sent.
       """
@@ -54,7 +54,7 @@ struct MountCommand: AsyncParsableCommand {
     let fileSystem = CastoreFileSystem(
       blobs: store,
       directories: store,
-      roots: store,
+      roots: store.namedRootsAndStorePaths,
       options: fileSystemOptions,
       logger: logger
     )

@@ -70,7 +70,7 @@ struct VirtioFSCommand: AsyncParsableCommand {
     let fileSystem = CastoreFileSystem(
       blobs: store,
       directories: store,
-      roots: store,
+      roots: store.namedRootsAndStorePaths,
       options: options,
       logger: logger
     )

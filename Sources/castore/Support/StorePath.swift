@@ -2,7 +2,8 @@ import ArgumentParser
 import Castore
 import CastoreStorage
 
-/// `ROOT` or `ROOT/PATH` on the command line: a root by its name, and a way down from it.
+/// `ROOT` or `ROOT/PATH` on the command line: a root by its name, or a store path with or without
+/// `/nix/store/` before it, and a way down from it.
 struct StorePath: ExpressibleByArgument {
   /// For messages.
   let text: String
@@ -10,8 +11,10 @@ struct StorePath: ExpressibleByArgument {
   let components: [PathComponent]
 
   init?(argument: String) {
-    let bytes = ArgumentBytes.bytes(argument)
+    var bytes = ArgumentBytes.bytes(argument)
     text = escaped(bytes)
+    let storeDirectory = [UInt8]("/nix/store/".utf8)
+    if bytes.starts(with: storeDirectory) { bytes.removeFirst(storeDirectory.count) }
     var names: [PathComponent] = []
     // A slash at the end is what a shell completes to.
     for part in bytes.split(separator: UInt8(ascii: "/")) {
@@ -25,7 +28,7 @@ struct StorePath: ExpressibleByArgument {
 
   /// What stands there.
   func resolve(in store: LocalStore) throws -> Node {
-    guard var node = try store.nodeLocal(named: root) else {
+    guard var node = try store.topNode(named: root) else {
       throw CommandError("there is no root named '\(root)' in \(store.path)")
     }
     var path = root.description

@@ -1,0 +1,133 @@
+public import Castore
+
+/// Stores the trees that tar archives hold.
+///
+/// Entries may come in any order; directories that are missing are made, and a later entry replaces an
+/// earlier one of the same path. Files, directories and symbolic links are taken; anything else is an
+/// error. The archive must have a single entry at its top, or one for `.` around everything. May be
+/// compressed. One that is cut off between two entries looks whole, as it does to tar itself.
+public struct TarIngester: Sendable {
+  /// How to ingest.
+  public struct Options: Sendable {
+    /// How the sizes of directories are computed.
+    public var sizeRule = DirectorySizeRule.specified
+    /// How many entries there may be; they are held in memory until the end.
+    public var maximumEntries = 10_000_000
+    /// How deep directories may nest.
+    public var maximumDepth = 4096
+
+    /// The defaults.
+    public init() {}
+  }
+
+  private let sink: any TreeSink
+  private let options: Options
+
+  /// Stores trees in a sink.
+  public init(into sink: any TreeSink, options: Options = Options()) {
+    self.sink = sink
+    self.options = options
+  }
+
+  /// Reads an archive from an open file, pipe or socket, which stays open. Blocks.
+  ///
+  /// What was stored is durable after a `flush` of the sink, which is left to the caller; after an error
+  /// nothing refers to it.
+  /// - Returns: The root, with its name in the archive, if it has one.
+  public func ingest(
+    descriptor: CInt
+  ) throws(TarIngestionError) -> (name: PathComponent?, node: Node) {
+    var reader = try TarReader.reading(descriptor: descriptor)
+    var tree = TarTree(entryLimit: options.maximumEntries)
+    while let (bytes, kind) = try reader.next() {
+      let path = try path(bytes)
+      switch kind {
+      case .directory: try tree.addDirectory(path)
+      case .symlink(let target):
+        try tree.add(path, .symlink(target: try self.target(target, path)))
+      case .file(let size, let isExecutable):
+        let digest = try store(path, size: size, reader)
+        try tree.add(path, .file(digest: digest, size: size, isExecutable: isExecutable))
+      case .other(let type):
+        throw .unsupportedEntry(path: path.description, type: type)
+      }
+    }
+    let sink = sink
+    return try tree.finish(options.sizeRule) { (directory) throws(ServiceError) in
+      try sink.putDirectory(directory)
+    }
+  }
+
+  private func path(_ bytes: [UInt8]) throws(TarIngestionError) -> CastorePath {
+    let path: CastorePath
+    do throws(CastorePathError) {
+      path = try CastorePath(hostPath: bytes, resolvingParents: true)
+    } catch {
+      throw .invalidPath(path: escaped(bytes), error)
+    }
+    if path.components.count > options.maximumDepth {
+      throw .tooDeep(path: path.description, limit: options.maximumDepth)
+    }
+    return path
+  }
+
+  private func target(
+    _ bytes: [UInt8],
+    _ path: CastorePath
+  ) throws(TarIngestionError) -> SymlinkTarget {
+    do throws(SymlinkTargetError) {
+      return try SymlinkTarget(bytes)
+    } catch {
+      throw .invalidTarget(path: path.description, error)
+    }
+  }
+
+  private func store(
+    _ path: CastorePath,
+    size: UInt64,
+    _ reader: borrowing TarReader
+  ) throws(TarIngestionError) -> B3Digest {
+    if size <= UInt64(sink.inMemoryLimit) { return try storeInMemory(path, Int(size), reader) }
+    var failure: TarIngestionError?
+    let stored: (digest: B3Digest, size: UInt64)
+    do throws(ServiceError) {
+      stored = try sink.putBlob(anyLengthReading: { (buffer) throws(ServiceError) in
+        do throws(TarIngestionError) {
+          return try reader.read(into: buffer)
+        } catch {
+          failure = error
+          throw ServiceError(.cancelled, "the archive cannot be read")
+        }
+      })
+    } catch {
+      throw failure ?? .notStored(path: path.description, error)
+    }
+    if stored.size != size {
+      throw .wrongSize(path: path.description, expected: size, got: stored.size)
+    }
+    return stored.digest
+  }
+
+  private func storeInMemory(
+    _ path: CastorePath,
+    _ size: Int,
+    _ reader: borrowing TarReader
+  ) throws(TarIngestionError) -> B3Digest {
+    let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: size + 1, alignment: 64)
+    defer { memory.deallocate() }
+    var filled = 0
+    while filled <= size {
+      let count = try reader.read(into: UnsafeMutableRawBufferPointer(rebasing: memory[filled...]))
+      if count == 0 { break }
+      filled += count
+    }
+    if filled != size {
+      throw .wrongSize(path: path.description, expected: UInt64(size), got: UInt64(filled))
+    }
+    do throws(ServiceError) {
+      return try sink.putBlob(UnsafeRawBufferPointer(rebasing: memory[..<size]))
+    } catch {
+      throw .notStored(path: path.description, error)
+    }
+  }
+}

@@ -1,0 +1,53 @@
+public import Castore
+
+/// Why a tar archive did not become a tree. Nothing refers to what was stored of it.
+public enum TarIngestionError: Error, Sendable {
+  /// The archive cannot be read: what the reader said, and after which entry.
+  case unreadable(String, after: String?)
+  /// The path of an entry is not one inside a tree.
+  case invalidPath(path: String, CastorePathError)
+  /// The path of an entry is deeper than allowed.
+  case tooDeep(path: String, limit: Int)
+  /// An entry that is neither file, directory nor symbolic link.
+  case unsupportedEntry(path: String, type: String)
+  /// The target of a symbolic link is none.
+  case invalidTarget(path: String, SymlinkTargetError)
+  /// An entry lies below another that is not a directory.
+  case notADirectory(path: String, below: String)
+  /// A file has fewer bytes than its header says.
+  case wrongSize(path: String, expected: UInt64, got: UInt64)
+  /// The archive holds no tree, or several beside each other without a directory around them.
+  case unexpectedRoots(count: Int)
+  /// The archive has more entries than may be in memory.
+  case tooManyEntries(limit: Int)
+  /// A directory is not one that can be stored.
+  case invalidDirectory(DirectoryError)
+  /// The store failed.
+  case notStored(path: String, ServiceError)
+}
+
+extension TarIngestionError: CustomStringConvertible {
+  /// One sentence for a person.
+  public var description: String {
+    switch self {
+    case .unreadable(let reason, let path):
+      path.map { "the archive cannot be read after '\($0)': \(reason)" }
+        ?? "the archive cannot be read: \(reason)"
+    case .invalidPath(let path, let error): "the entry '\(path)': \(error)"
+    case .tooDeep(let path, let limit):
+      "the entry '\(path.prefix(200))' is nested deeper than \(limit) directories"
+    case .unsupportedEntry(let path, let type):
+      "the entry '\(path)' is a \(type), which cannot be stored"
+    case .invalidTarget(let path, let error): "the entry '\(path)': \(error)"
+    case .notADirectory(let path, let parent):
+      "the entry '\(path)' lies below '\(parent)', which is not a directory"
+    case .wrongSize(let path, let expected, let got):
+      "the file '\(path)' has \(got) bytes, but its header says \(expected)"
+    case .unexpectedRoots(let count):
+      "unexpected number of top level directory entries: \(count); expected one, or '.'"
+    case .tooManyEntries(let limit): "the archive has more than \(limit) entries"
+    case .invalidDirectory(let error): "a directory: \(error)"
+    case .notStored(let path, let error): "cannot store '\(path)': \(error)"
+    }
+  }
+}

@@ -1,0 +1,29 @@
+import ArgumentParser
+import Castore
+import CastoreStorage
+import Glibc
+import NixStore
+
+struct NixDumpCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "dump",
+    abstract: "Write a stored tree as a NAR to standard output, as nix-store --dump does."
+  )
+
+  @OptionGroup var store: StoreOptions
+
+  @Argument(help: "ROOT, ROOT/PATH or a store path.")
+  var path: StorePath
+
+  func validate() throws {
+    if isatty(1) == 1 { throw ValidationError("a NAR is not for a terminal: redirect the output") }
+  }
+
+  func run() async throws {
+    // A closed pipe is an error with a message, not a silent end.
+    signal(SIGPIPE, SIG_IGN)
+    let store = try store.open()
+    let node = try path.resolve(in: store)
+    try NARRenderer(blobs: store, directories: store).render(node, toDescriptor: 1)
+  }
+}

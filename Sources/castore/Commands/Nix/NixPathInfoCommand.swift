@@ -1,0 +1,62 @@
+import ArgumentParser
+import Castore
+import CastoreStorage
+import NixCompat
+import NixStore
+
+struct NixPathInfoCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "path-info",
+    abstract: "Show what is known about store paths; about all of them without an argument."
+  )
+
+  @OptionGroup var store: StoreOptions
+
+  @Flag(
+    help: "Print one JSON array, with the fields of nix path-info --json and the tree's digest."
+  )
+  var json = false
+
+  @Argument(help: "Store paths.")
+  var paths: [String] = []
+
+  func run() async throws {
+    let paths = try paths.map(parseStorePath)
+    let store = try store.open()
+    // An array of many members is printed as it is read.
+    var separator = "["
+    func show(_ info: PathInfo) throws {
+      if !json { return try Output.line(info.storePath.absolutePath) }
+      try Output.write([UInt8](separator.utf8) + [UInt8](Self.json(info).text.utf8))
+      separator = ",\n"
+    }
+    if paths.isEmpty {
+      for try await info in store.pathInfos.list() { try show(info) }
+    }
+    for path in paths {
+      guard let info = try store.pathInfos.pathInfoLocal(path.digest), info.storePath == path else {
+        throw CommandError("\(path.absolutePath) is not in \(store.path)")
+      }
+      try show(info)
+    }
+    if json { try Output.line(separator == "[" ? "[]" : "]") }
+  }
+
+  private static func json(_ info: PathInfo) -> JSON {
+    var members: [(key: String, value: JSON)] = [
+      ("path", .string(info.storePath.absolutePath)),
+      ("narHash", .string(NixHash(info.narHash).sri)),
+      ("narSize", .integer(info.narSize)),
+      ("references", .array(info.references.map { .string($0.absolutePath) })),
+    ]
+    if let address = info.contentAddress { members.append(("ca", .string(address.description))) }
+    if let deriver = info.deriver {
+      members.append(("deriver", .string(deriver.absolutePath + ".drv")))
+    }
+    if !info.signatures.isEmpty {
+      members.append(("signatures", .array(info.signatures.map { .string($0.description) })))
+    }
+    members.append(("castore", .object(JSON.members(of: info.node))))
+    return .object(members)
+  }
+}

@@ -1,0 +1,28 @@
+import ArgumentParser
+import Castore
+import CastoreStorage
+import NixCompat
+import NixStore
+
+/// With which key path infos are signed.
+struct SigningOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "Sign with the key in a file, as nix-store --generate-binary-cache-key writes it.",
+      valueName: "file"
+    )
+  )
+  var secretKeyFile: String?
+
+  /// The path infos of a store, which are signed when they are put where a key is given.
+  func pathInfos(of store: LocalStore) throws -> any PathInfoService {
+    guard let secretKeyFile else { return store.pathInfos }
+    let text = try readAll(of: secretKeyFile, limit: 64 << 10)
+    do {
+      let key = try NixSecretKey(parsing: String(decoding: text, as: UTF8.self))
+      return SigningPathInfoService(store.pathInfos, key: key)
+    } catch {
+      throw CommandError("\(secretKeyFile) does not hold a secret key: \(error)")
+    }
+  }
+}
