@@ -26,6 +26,7 @@ struct CastoreCommand: AsyncParsableCommand {
       VirtioFSCommand.self,
       NixCommand.self,
       VerifyCommand.self,
+      GarbageCommand.self,
       StatsCommand.self,
     ]
   )
