@@ -4,11 +4,13 @@ internal import Platform
 
 /// What a collection has removed, or would.
 public struct StoreCollection: Sendable {
-  /// Blobs and directories that something refers to.
+  /// Blobs that something refers to.
   public internal(set) var keptBlobs: UInt64 = 0
+  /// Directories that something refers to.
   public internal(set) var keptDirectories: UInt64 = 0
-  /// Those that nothing refers to.
+  /// Blobs that nothing refers to.
   public internal(set) var blobs: UInt64 = 0
+  /// Directories that nothing refers to.
   public internal(set) var directories: UInt64 = 0
   /// Bytes of these blobs.
   public internal(set) var blobBytes: UInt64 = 0

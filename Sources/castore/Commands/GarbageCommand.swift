@@ -40,7 +40,9 @@ struct GarbageCommand: AsyncParsableCommand {
       switch error.code {
       case .unavailable: throw CommandError("\(error); try again later, or use --wait")
       case .notFound, .corrupt:
-        throw CommandError("\(error); nothing was removed, 'castore verify' names all that is wrong")
+        throw CommandError(
+          "\(error); nothing was removed, 'castore verify' names all that is wrong"
+        )
       default: throw error
       }
     }
