@@ -85,8 +85,8 @@ let package = Package(
     .executableTarget(
       name: "castore",
       dependencies: [
-        "BLAKE3", "Castore", "CastoreFileSystem", "CastoreStorage", "FileTree", "FUSE", "Platform",
-        argumentParser, logging,
+        "BLAKE3", "Castore", "CastoreComposition", "CastoreFileSystem", "CastoreRPC",
+        "CastoreStorage", "FileTree", "FUSE", "Platform", argumentParser, logging,
       ]
     ),
 

@@ -23,6 +23,8 @@ struct CastoreCommand: AsyncParsableCommand {
       TreeCommand.self,
       RootsCommand.self,
       MountCommand.self,
+      DaemonCommand.self,
+      CopyCommand.self,
       VerifyCommand.self,
       StatsCommand.self,
     ]
