@@ -25,6 +25,8 @@ struct CastoreCommand: AsyncParsableCommand {
       MountCommand.self,
       VirtioFSCommand.self,
       NixCommand.self,
+      DaemonCommand.self,
+      CopyCommand.self,
       VerifyCommand.self,
       GarbageCommand.self,
       StatsCommand.self,

@@ -6,14 +6,18 @@ public struct OpenedServices: Sendable {
   public var blobs: (any BlobService)?
   /// Directories.
   public var directories: (any DirectoryService)?
+  /// Root names.
+  public var roots: (any RootNodes)?
 
   /// Joins services.
   public init(
     blobs: (any BlobService)? = nil,
-    directories: (any DirectoryService)? = nil
+    directories: (any DirectoryService)? = nil,
+    roots: (any RootNodes)? = nil
   ) {
     self.blobs = blobs
     self.directories = directories
+    self.roots = roots
   }
 }
 
@@ -21,6 +25,11 @@ public struct OpenedServices: Sendable {
 ///
 /// Filled by whoever knows them: this module knows of memory and of stores made of stores.
 public struct ServiceRegistry: Sendable {
+  /// Says how root names of a type in a composition file are made.
+  public mutating func addRoots(type: String, make: @escaping MakeRoots) {
+    rootTypes[type] = RootType(make: make)
+  }
+
   /// Opens what a URL names.
   public typealias OpenURL = @Sendable (ServiceURL) async throws(ServiceError) -> OpenedServices
   /// Makes a blob service of the fields of a composition file.
@@ -30,6 +39,9 @@ public struct ServiceRegistry: Sendable {
   public typealias MakeDirectories =
     @Sendable (inout ServiceFields, CompositionScope) async throws(ServiceError)
     -> any DirectoryService
+  /// Makes root names of the fields of a composition file.
+  public typealias MakeRoots =
+    @Sendable (inout ServiceFields, CompositionScope) async throws(ServiceError) -> any RootNodes
 
   // In structs: the compiler (6.3.1) crashes on functions with typed errors as dictionary values.
   private struct Scheme {
@@ -41,10 +53,14 @@ public struct ServiceRegistry: Sendable {
   struct DirectoryType {
     var make: MakeDirectories
   }
+  struct RootType {
+    var make: MakeRoots
+  }
 
   private var schemes: [String: Scheme] = [:]
   private(set) var blobTypes: [String: BlobType] = [:]
   private(set) var directoryTypes: [String: DirectoryType] = [:]
+  private(set) var rootTypes: [String: RootType] = [:]
 
   /// A registry of nothing.
   public init() {}
@@ -93,6 +109,7 @@ public struct ServiceRegistry: Sendable {
     addScheme("memory", open: Self.openMemory)
     addBlobs(type: "memory", make: Self.memoryBlobs)
     addDirectories(type: "memory", make: Self.memoryDirectories)
+    addRoots(type: "memory") { (_, _) async throws(ServiceError) in MemoryRootNodes() }
   }
 
   private static func openMemory(_ url: ServiceURL) async throws(ServiceError) -> OpenedServices {
@@ -100,7 +117,11 @@ public struct ServiceRegistry: Sendable {
       throw url.refusal("memory has no host and no path", expected: "memory:")
     }
     _ = try url.parameters([])
-    return OpenedServices(blobs: MemoryBlobService(), directories: MemoryDirectoryService())
+    return OpenedServices(
+      blobs: MemoryBlobService(),
+      directories: MemoryDirectoryService(),
+      roots: MemoryRootNodes()
+    )
   }
 
   private static func memoryBlobs(
@@ -150,5 +171,9 @@ public struct ServiceRegistry: Sendable {
       ReadOnlyDirectoryService(try await scope.directories(fields.requiredString("inner")))
     }
     addDirectories(type: "lru", make: Self.lruDirectories)
+    addRoots(type: "cache") { (fields, scope) async throws(ServiceError) in
+      let far = try await scope.roots(fields.requiredString("far"))
+      return CachingRootNodes(far: far, file: try fields.requiredString("path"))
+    }
   }
 }

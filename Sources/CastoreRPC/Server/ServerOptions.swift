@@ -6,14 +6,18 @@ package struct ServedServices: Sendable {
   package var blobs: (any Castore.BlobService)?
   /// Directories.
   package var directories: (any Castore.DirectoryService)?
+  /// Root names.
+  package var roots: (any RootNodes)?
 
   /// Names services.
   package init(
     blobs: (any Castore.BlobService)? = nil,
-    directories: (any Castore.DirectoryService)? = nil
+    directories: (any Castore.DirectoryService)? = nil,
+    roots: (any RootNodes)? = nil
   ) {
     self.blobs = blobs
     self.directories = directories
+    self.roots = roots
   }
 }
 
