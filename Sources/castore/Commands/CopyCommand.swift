@@ -31,10 +31,7 @@ struct CopyCommand: AsyncParsableCommand {
 
   func run() async throws {
     let source = try await store.openServices()
-    var targetOptions = StoreOptions()
-    targetOptions.url = to
-    targetOptions.trustedCertificates = store.trustedCertificates
-    let target = try await targetOptions.openServices(create: true)
+    let target = try await store.openOther(to, create: true)
     let copier = TreeCopier(from: source.opened, to: target.opened)
     let work = Guarded<Task<Void, any Error>?>(nil)
     let isStopped = Guarded(false)
