@@ -1,4 +1,5 @@
 package import Castore
+package import NixStore
 
 /// What a server serves.
 package struct ServedServices: Sendable {
@@ -6,14 +7,22 @@ package struct ServedServices: Sendable {
   package var blobs: (any Castore.BlobService)?
   /// Directories.
   package var directories: (any Castore.DirectoryService)?
+  /// Path infos.
+  package var pathInfos: (any PathInfoService)?
+  /// Who computes the hashes of NARs for those who ask for it.
+  package var calculator: (any NARCalculator)?
 
   /// Names services.
   package init(
     blobs: (any Castore.BlobService)? = nil,
-    directories: (any Castore.DirectoryService)? = nil
+    directories: (any Castore.DirectoryService)? = nil,
+    pathInfos: (any PathInfoService)? = nil,
+    calculator: (any NARCalculator)? = nil
   ) {
     self.blobs = blobs
     self.directories = directories
+    self.pathInfos = pathInfos
+    self.calculator = calculator
   }
 }
 
