@@ -1,4 +1,5 @@
 public import Castore
+public import NixStore
 
 /// What a URL opens.
 public struct OpenedServices: Sendable {
@@ -6,14 +7,18 @@ public struct OpenedServices: Sendable {
   public var blobs: (any BlobService)?
   /// Directories.
   public var directories: (any DirectoryService)?
+  /// Path infos.
+  public var pathInfos: (any PathInfoService)?
 
   /// Joins services.
   public init(
     blobs: (any BlobService)? = nil,
-    directories: (any DirectoryService)? = nil
+    directories: (any DirectoryService)? = nil,
+    pathInfos: (any PathInfoService)? = nil
   ) {
     self.blobs = blobs
     self.directories = directories
+    self.pathInfos = pathInfos
   }
 }
 
@@ -30,6 +35,10 @@ public struct ServiceRegistry: Sendable {
   public typealias MakeDirectories =
     @Sendable (inout ServiceFields, CompositionScope) async throws(ServiceError)
     -> any DirectoryService
+  /// Makes a path info service of the fields of a composition file.
+  public typealias MakePathInfos =
+    @Sendable (inout ServiceFields, CompositionScope) async throws(ServiceError)
+    -> any PathInfoService
 
   // In structs: the compiler (6.3.1) crashes on functions with typed errors as dictionary values.
   private struct Scheme {
@@ -41,10 +50,14 @@ public struct ServiceRegistry: Sendable {
   struct DirectoryType {
     var make: MakeDirectories
   }
+  struct PathInfoType {
+    var make: MakePathInfos
+  }
 
   private var schemes: [String: Scheme] = [:]
   private(set) var blobTypes: [String: BlobType] = [:]
   private(set) var directoryTypes: [String: DirectoryType] = [:]
+  private(set) var pathInfoTypes: [String: PathInfoType] = [:]
 
   /// A registry of nothing.
   public init() {}
@@ -62,6 +75,11 @@ public struct ServiceRegistry: Sendable {
   /// Says how directory services of a type in a composition file are made.
   public mutating func addDirectories(type: String, make: @escaping MakeDirectories) {
     directoryTypes[type] = DirectoryType(make: make)
+  }
+
+  /// Says how path info services of a type in a composition file are made.
+  public mutating func addPathInfos(type: String, make: @escaping MakePathInfos) {
+    pathInfoTypes[type] = PathInfoType(make: make)
   }
 
   /// Opens what a URL names.
@@ -86,6 +104,7 @@ public struct ServiceRegistry: Sendable {
     var registry = ServiceRegistry()
     registry.addMemory()
     registry.addCombinators()
+    registry.addStandardPathInfos()
     return registry
   }
 
@@ -100,7 +119,11 @@ public struct ServiceRegistry: Sendable {
       throw url.refusal("memory has no host and no path", expected: "memory:")
     }
     _ = try url.parameters([])
-    return OpenedServices(blobs: MemoryBlobService(), directories: MemoryDirectoryService())
+    return OpenedServices(
+      blobs: MemoryBlobService(),
+      directories: MemoryDirectoryService(),
+      pathInfos: MemoryPathInfoService()
+    )
   }
 
   private static func memoryBlobs(

@@ -4,6 +4,7 @@ import GRPCCore
 package import NixCompat
 package import NixStore
 import Platform
+import SwiftProtobuf
 
 #if canImport(FoundationEssentials)
   import FoundationEssentials

@@ -26,12 +26,19 @@ package final class GRPCServices: Sendable {
     registry.addDirectories(type: "grpc") { [self] (fields, _) async throws(ServiceError) in
       GRPCDirectoryService(try await peer(for: ServiceURL(fields.requiredString("url"))))
     }
+    registry.addPathInfos(type: "grpc") { [self] (fields, _) async throws(ServiceError) in
+      GRPCPathInfoService(try await peer(for: ServiceURL(fields.requiredString("url"))))
+    }
   }
 
   /// Opens the services of a URL.
   package func open(_ url: ServiceURL) async throws(ServiceError) -> OpenedServices {
     let peer = try await peer(for: url)
-    return OpenedServices(blobs: GRPCBlobService(peer), directories: GRPCDirectoryService(peer))
+    return OpenedServices(
+      blobs: GRPCBlobService(peer),
+      directories: GRPCDirectoryService(peer),
+      pathInfos: GRPCPathInfoService(peer)
+    )
   }
 
   /// The connection to a URL's server. With `wait-connect=1` only once it answers.

@@ -1,4 +1,4 @@
-package import Castore
+import Castore
 import CastoreProtos
 package import GRPCCore
 import Glibc
