@@ -36,6 +36,7 @@ struct NixAddCommand: AsyncParsableCommand {
     // Names are settled before anything is read.
     let adds = try paths.map(ArgumentBytes.bytes).map { (path: $0, name: try storeName(for: $0)) }
     let store = try store.open(create: true)
+    store.expectBulkReading()
     let infos = try signing.pathInfos(of: store)
     let importing = CancellableImport()
     try SignalWatcher.watch([SIGINT, SIGTERM]) { _ in importing.cancel() }

@@ -35,6 +35,7 @@ struct NixCopyCommand: AsyncParsableCommand {
     let text = try readAll(of: fromClosure, limit: 1 << 30)
     let document = try ClosureDocument(parsing: text)
     let store = try store.open(create: true)
+    store.expectBulkReading()
     let infos = try signing.pathInfos(of: store)
     let importing = CancellableImport()
     try SignalWatcher.watch([SIGINT, SIGTERM]) { _ in importing.cancel() }

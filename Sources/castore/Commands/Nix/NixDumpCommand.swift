@@ -23,6 +23,7 @@ struct NixDumpCommand: AsyncParsableCommand {
     // A closed pipe is an error with a message, not a silent end.
     signal(SIGPIPE, SIG_IGN)
     let store = try store.open()
+    store.expectBulkReading()
     let node = try path.resolve(in: store)
     try NARRenderer(blobs: store, directories: store).render(node, toDescriptor: 1)
   }

@@ -26,6 +26,7 @@ struct NixHashCommand: AsyncParsableCommand {
 
   func run() async throws {
     let store = try store.open()
+    store.expectBulkReading()
     for path in paths {
       let node = try path.resolve(in: store)
       let renderer = NARRenderer(blobs: store, directories: store)
