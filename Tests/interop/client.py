@@ -262,7 +262,9 @@ def path_infos(family):
         number = int.from_bytes(tag, "little")
         return "".join(digits[(number >> (5 * i)) & 31] for i in reversed(range(32)))
 
-    tag = family.name.encode().ljust(20, b"\x07")
+    # Another one for each family and address.
+    tag = b"%s %d" % (family.name.encode(), CHECKS)
+    tag = tag.ljust(20, b"\x07")
     name = hash_part(tag) + "-name.of+1_thing"
     check(hash_part(NO_HASH) == "0" * 32, "the dummy's hash part")
     link = lambda name: family.node("Symlink", name=name.encode(), target=b"/nix/store/somewhereelse")
