@@ -50,12 +50,9 @@ package enum PathInfoFixtures {
   package static let symlinkSignature =
     "do.not.use:d/6grhFc7RIZK2FR1svFF8d3u22l2R1kU72Qs5zsqIOptthdueICLAc6sP51RPVmpiJruySSG6GHdeUeCHXuDQ=="
 
-  package static let key = known {
-    try NixSecretKey(
-      parsing:
-        "do.not.use:sGPzxuK5WvWPraytx+6sjtaff866sYlfvErE6x0hFEhy5eqe7OVZ8ZMqZ/ME/HaRdKGNGvJkyGKXYTaeA6lR3A=="
-    )
-  }
+  package static let keyText =
+    "do.not.use:sGPzxuK5WvWPraytx+6sjtaff866sYlfvErE6x0hFEhy5eqe7OVZ8ZMqZ/ME/HaRdKGNGvJkyGKXYTaeA6lR3A=="
+  package static let key = known { try NixSecretKey(parsing: keyText) }
 
   /// A path info with every field set.
   package static let full: PathInfo = {
