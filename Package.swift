@@ -103,8 +103,9 @@ let package = Package(
     .executableTarget(
       name: "castore",
       dependencies: [
-        "BLAKE3", "Castore", "CastoreFileSystem", "CastoreStorage", "FileTree", "FUSE",
-        "NixCompat", "NixStore", "Platform", "VirtioFS", argumentParser, logging,
+        "BLAKE3", "Castore", "CastoreComposition", "CastoreFileSystem", "CastoreRPC",
+        "CastoreStorage", "FileTree", "FUSE", "NixCompat", "NixStore", "Platform", "VirtioFS",
+        argumentParser, logging,
       ]
     ),
 

@@ -32,7 +32,7 @@ scripts/derive-protos.sh "$protos"
 out=Sources/CastoreProtos
 rm -rf "$out"
 mkdir -p "$out"
-(cd "$protos" && find health reflection/v1 tvix -name '*.proto' | LC_ALL=C sort) |
+(cd "$protos" && find castore health reflection/v1 tvix -name '*.proto' | LC_ALL=C sort) |
   xargs protoc -I "$protos" --plugin=protoc-gen-swift="$plugin" --swift_out="$out" \
     --swift_opt=Visibility=Package,UseAccessLevelOnImports=true,FileNaming=DropPath
 

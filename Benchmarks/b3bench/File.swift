@@ -40,9 +40,8 @@ extension Bench {
 
   private static func printFile(rounds: Int, writtenBy step: Int) throws(Failure) {
     let folder = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
-    let path = "\(folder)/b3bench-\(getpid())"
-    defer { unlink(path) }
-    try writeFile(path, by: step)
+    let file = try makeFile(in: folder, by: step)
+    let path = "/proc/\(getpid())/fd/\(file.number)"
 
     let own = "/proc/self/exe"
     var contestants = [
@@ -68,10 +67,16 @@ extension Bench {
     contestants[2].print(against: contestants[3])
   }
 
-  private static func writeFile(_ path: String, by step: Int) throws(Failure) {
-    let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+  /// Makes the file, which has no name from the start, so that it goes with this process.
+  private static func makeFile(
+    in folder: String,
+    by step: Int
+  ) throws(Failure) -> OwnedDescriptor {
+    let path = "\(folder)/b3bench-\(getpid())"
+    let descriptor = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else { throw Failure("\(path): \(Errno.current)") }
     let file = OwnedDescriptor(adopting: descriptor)
+    unlink(path)
     let bytes = pseudorandom(16 << 20)
     var written = 0
     while written < fileLength {
@@ -85,6 +90,7 @@ extension Bench {
     }
     // Written back now, not during the rounds.
     fsync(file.number)
+    return file
   }
 
   /// Runs a command to its end with no output.

@@ -24,6 +24,17 @@ public final class MemoryRootNodes: RootNodes {
     }
   }
 
+  /// Changes the names.
+  func change<Result>(
+    _ body: (inout [PathComponent: Node]) throws(ServiceError) -> Result
+  ) throws(ServiceError) -> Result {
+    try state.withLock { (state) throws(ServiceError) in
+      let result = try body(&state.nodes)
+      state.version &+= 1
+      return result
+    }
+  }
+
   /// Looks a name up.
   public func node(named name: PathComponent) async throws(ServiceError) -> Node? {
     try nodeLocal(named: name)

@@ -139,10 +139,7 @@ extension LocalStore {
       let old = try self.node(named: name, in: writer.reader)
       if old == node { return old }
       if let old, !replace {
-        throw ServiceError(
-          .invalidArgument,
-          "the root \(name) stands for another \(old.kind) already; replace it or choose another name"
-        )
+        throw .rootIsTaken(name, by: old)
       }
       try self.requireContent(of: node, named: name, in: writer.reader)
       try name.bytes.span.bytes.withUnsafeBytes { (key) throws(ServiceError) in

@@ -25,7 +25,8 @@ public final class LocalStore: Sendable {
 
   /// Opens a store.
   ///
-  /// Removes what crashed writers left in `tmp/`. Blocks on the disk.
+  /// Removes what crashed writers left in `tmp/`. Blocks on the disk. Who opens a store with `create`
+  /// counts as somebody who writes: see `collectGarbage`.
   ///
   /// - Parameters:
   ///   - path: The store's folder.
@@ -41,6 +42,7 @@ public final class LocalStore: Sendable {
     core = try StoreCore(path: path, create: create)
     self.path = path
     verifiesReads = verifyReads
+    if create && !core.isReadOnly { try core.includeWriter() }
   }
 
   /// Starts a bulk write, for an import: see `StoreWriter`.

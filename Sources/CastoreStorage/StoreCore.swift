@@ -12,6 +12,8 @@ final class StoreCore: Sendable {
 
   private let root: OwnedDescriptor
   private let lease: IndexRegistry.Lease
+  /// From the first writer on.
+  private let writerLease = Guarded<WriterLease?>(nil)
 
   var index: IndexEnvironment { lease.environment }
 
@@ -47,12 +49,29 @@ final class StoreCore: Sendable {
     self.root = root
   }
 
+  /// Keeps collections from running for as long as this object lives. Waits while one runs.
+  func includeWriter() throws(ServiceError) {
+    try writerLease.withLock { (share) throws(ServiceError) in
+      if share == nil { share = try .share(openTemporaryFolder(), path: path) }
+    }
+  }
+
+  /// Keeps everybody from writing for as long as the result lives.
+  func excludeWriters(waits: Bool) throws(ServiceError) -> WriterLease {
+    try .exclude(openTemporaryFolder(), path: path, waits: waits)
+  }
+
+  private func openTemporaryFolder() throws(ServiceError) -> OwnedDescriptor {
+    try StoreFolder.open(StoreLayout.temporaryName, in: root, path: path)
+  }
+
   /// Makes a folder for the files of one writer.
   func makeTemporaryFolder() throws(ServiceError) -> TemporaryFolder {
     if isReadOnly {
       throw ServiceError(.permissionDenied, "the store \(path) is open for reading only")
     }
-    let parent = try StoreFolder.open(StoreLayout.temporaryName, in: root, path: path)
+    try includeWriter()
+    let parent = try openTemporaryFolder()
     return try TemporaryFolder(in: parent, path: "\(path)/\(StoreLayout.temporaryName)")
   }
 

@@ -25,7 +25,10 @@ struct CastoreCommand: AsyncParsableCommand {
       MountCommand.self,
       VirtioFSCommand.self,
       NixCommand.self,
+      DaemonCommand.self,
+      CopyCommand.self,
       VerifyCommand.self,
+      GarbageCommand.self,
       StatsCommand.self,
     ]
   )

@@ -63,3 +63,23 @@ public struct ReadOnlyDirectoryService: DirectoryService {
     ServiceError(.permissionDenied, "the directory store can only be read")
   }
 }
+
+/// Root names that cannot be changed.
+public struct ReadOnlyRootNodes: RootNodes {
+  private let inner: any RootNodes
+
+  /// Shows names.
+  public init(_ inner: any RootNodes) {
+    self.inner = inner
+  }
+
+  /// Passes the call on.
+  public func node(named name: PathComponent) async throws(ServiceError) -> Node? {
+    try await inner.node(named: name)
+  }
+
+  /// Passes the call on.
+  public func list() -> AsyncThrowingStream<NamedNode, any Error> {
+    inner.list()
+  }
+}

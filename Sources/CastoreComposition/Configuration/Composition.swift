@@ -7,6 +7,7 @@ public actor Composition {
   private let registry: ServiceRegistry
   private var blobs: [String: any BlobService] = [:]
   private var directories: [String: any DirectoryService] = [:]
+  private var roots: [String: any RootNodes] = [:]
   private var pathInfos: [String: any PathInfoService] = [:]
 
   /// The names that existing files use for the services that are used from outside.
@@ -38,10 +39,40 @@ public actor Composition {
     if let name = try entryName(file.directories, "directoryservices") {
       opened.directories = try await makeDirectories(name, path: [])
     }
+    if let name = try entryName(file.roots, "rootservices") {
+      opened.roots = try await makeRoots(name, path: [])
+    }
     if let name = try entryName(file.pathInfos, "pathinfoservices") {
       opened.pathInfos = try await makePathInfos(name, path: [])
     }
     return opened
+  }
+
+  /// Waits until all that was read through the services is kept, where they keep things. To be called
+  /// before the process ends.
+  public func settle() async {
+    let made: [any Sendable] = Array(blobs.values) + Array(directories.values) + Array(roots.values)
+    for case let service as any SettlingService in made { await service.settle() }
+  }
+
+  func makeRoots(_ name: String, path: [String]) async throws(ServiceError) -> any RootNodes {
+    if let made = roots[name] { return made }
+    guard var fields = file.roots[name] else {
+      if let opened = try await openURL(name), let service = opened.roots { return service }
+      throw missing("rootservices", name, path: path)
+    }
+    try refuseRecursion(name, path: path)
+    guard let type = registry.rootTypes[fields.type] else {
+      throw unknownType(fields, registry.rootTypes.keys.sorted())
+    }
+    let scope = CompositionScope(composition: self, path: path + [name])
+    let service = try await making(fields.place) { () async throws(ServiceError) in
+      let service = try await type.make(&fields, scope)
+      try fields.finish()
+      return service
+    }
+    roots[name] = service
+    return service
   }
 
   func makeBlobs(_ name: String, path: [String]) async throws(ServiceError) -> any BlobService {
@@ -157,6 +188,11 @@ public struct CompositionScope: Sendable {
   /// The blob service of a name, or URL.
   public func blobs(_ name: String) async throws(ServiceError) -> any BlobService {
     try await composition.makeBlobs(name, path: path)
+  }
+
+  /// The root names of a name, or URL.
+  public func roots(_ name: String) async throws(ServiceError) -> any RootNodes {
+    try await composition.makeRoots(name, path: path)
   }
 
   /// The directory service of a name, or URL.

@@ -10,7 +10,12 @@ public struct CompositionFile: Sendable {
   /// `[pathinfoservices.NAME]`
   public var pathInfos: [String: ServiceFields] = [:]
 
-  private static let kinds = ["blobservices", "directoryservices", "pathinfoservices"]
+  /// `[rootservices.NAME]`: our own, existing files have none.
+  public var roots: [String: ServiceFields] = [:]
+
+  private static let kinds = [
+    "blobservices", "directoryservices", "pathinfoservices", "rootservices",
+  ]
 
   /// Reads a file's text.
   ///
@@ -34,6 +39,7 @@ public struct CompositionFile: Sendable {
     blobs = try Self.services("blobservices", in: root, name)
     directories = try Self.services("directoryservices", in: root, name)
     pathInfos = try Self.services("pathinfoservices", in: root, name)
+    roots = try Self.services("rootservices", in: root, name)
   }
 
   private static func services(

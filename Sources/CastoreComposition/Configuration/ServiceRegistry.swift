@@ -7,6 +7,8 @@ public struct OpenedServices: Sendable {
   public var blobs: (any BlobService)?
   /// Directories.
   public var directories: (any DirectoryService)?
+  /// Root names.
+  public var roots: (any RootNodes)?
   /// Path infos.
   public var pathInfos: (any PathInfoService)?
 
@@ -14,10 +16,12 @@ public struct OpenedServices: Sendable {
   public init(
     blobs: (any BlobService)? = nil,
     directories: (any DirectoryService)? = nil,
+    roots: (any RootNodes)? = nil,
     pathInfos: (any PathInfoService)? = nil
   ) {
     self.blobs = blobs
     self.directories = directories
+    self.roots = roots
     self.pathInfos = pathInfos
   }
 }
@@ -26,6 +30,11 @@ public struct OpenedServices: Sendable {
 ///
 /// Filled by whoever knows them: this module knows of memory and of stores made of stores.
 public struct ServiceRegistry: Sendable {
+  /// Says how root names of a type in a composition file are made.
+  public mutating func addRoots(type: String, make: @escaping MakeRoots) {
+    rootTypes[type] = RootType(make: make)
+  }
+
   /// Opens what a URL names.
   public typealias OpenURL = @Sendable (ServiceURL) async throws(ServiceError) -> OpenedServices
   /// Makes a blob service of the fields of a composition file.
@@ -35,6 +44,9 @@ public struct ServiceRegistry: Sendable {
   public typealias MakeDirectories =
     @Sendable (inout ServiceFields, CompositionScope) async throws(ServiceError)
     -> any DirectoryService
+  /// Makes root names of the fields of a composition file.
+  public typealias MakeRoots =
+    @Sendable (inout ServiceFields, CompositionScope) async throws(ServiceError) -> any RootNodes
   /// Makes a path info service of the fields of a composition file.
   public typealias MakePathInfos =
     @Sendable (inout ServiceFields, CompositionScope) async throws(ServiceError)
@@ -50,6 +62,9 @@ public struct ServiceRegistry: Sendable {
   struct DirectoryType {
     var make: MakeDirectories
   }
+  struct RootType {
+    var make: MakeRoots
+  }
   struct PathInfoType {
     var make: MakePathInfos
   }
@@ -57,6 +72,7 @@ public struct ServiceRegistry: Sendable {
   private var schemes: [String: Scheme] = [:]
   private(set) var blobTypes: [String: BlobType] = [:]
   private(set) var directoryTypes: [String: DirectoryType] = [:]
+  private(set) var rootTypes: [String: RootType] = [:]
   private(set) var pathInfoTypes: [String: PathInfoType] = [:]
 
   /// A registry of nothing.
@@ -112,6 +128,7 @@ public struct ServiceRegistry: Sendable {
     addScheme("memory", open: Self.openMemory)
     addBlobs(type: "memory", make: Self.memoryBlobs)
     addDirectories(type: "memory", make: Self.memoryDirectories)
+    addRoots(type: "memory") { (_, _) async throws(ServiceError) in MemoryRootNodes() }
   }
 
   private static func openMemory(_ url: ServiceURL) async throws(ServiceError) -> OpenedServices {
@@ -122,6 +139,7 @@ public struct ServiceRegistry: Sendable {
     return OpenedServices(
       blobs: MemoryBlobService(),
       directories: MemoryDirectoryService(),
+      roots: MemoryRootNodes(),
       pathInfos: MemoryPathInfoService()
     )
   }
@@ -173,5 +191,9 @@ public struct ServiceRegistry: Sendable {
       ReadOnlyDirectoryService(try await scope.directories(fields.requiredString("inner")))
     }
     addDirectories(type: "lru", make: Self.lruDirectories)
+    addRoots(type: "cache") { (fields, scope) async throws(ServiceError) in
+      let far = try await scope.roots(fields.requiredString("far"))
+      return CachingRootNodes(far: far, file: try fields.requiredString("path"))
+    }
   }
 }

@@ -26,6 +26,9 @@ package final class GRPCServices: Sendable {
     registry.addDirectories(type: "grpc") { [self] (fields, _) async throws(ServiceError) in
       GRPCDirectoryService(try await peer(for: ServiceURL(fields.requiredString("url"))))
     }
+    registry.addRoots(type: "grpc") { [self] (fields, _) async throws(ServiceError) in
+      GRPCRootNodes(try await peer(for: ServiceURL(fields.requiredString("url"))))
+    }
     registry.addPathInfos(type: "grpc") { [self] (fields, _) async throws(ServiceError) in
       GRPCPathInfoService(try await peer(for: ServiceURL(fields.requiredString("url"))))
     }
@@ -37,6 +40,7 @@ package final class GRPCServices: Sendable {
     return OpenedServices(
       blobs: GRPCBlobService(peer),
       directories: GRPCDirectoryService(peer),
+      roots: GRPCRootNodes(peer),
       pathInfos: GRPCPathInfoService(peer)
     )
   }

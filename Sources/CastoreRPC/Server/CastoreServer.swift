@@ -144,6 +144,10 @@ package final class CastoreServer: Sendable {
       registered.append(DirectoryServer(directories, closureLimit: options.closureLimit))
       names += WireFamily.allCases.map { WireService.directories.name(in: $0) }
     }
+    if let roots = services.roots {
+      registered.append(RootServer(roots))
+      names.append(RootServer.name)
+    }
     if let pathInfos = services.pathInfos {
       registered.append(PathInfoServer(pathInfos, calculator: services.calculator))
       names += WireFamily.allCases.map { WireService.pathInfos.name(in: $0) }

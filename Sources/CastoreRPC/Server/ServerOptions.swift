@@ -7,6 +7,8 @@ package struct ServedServices: Sendable {
   package var blobs: (any Castore.BlobService)?
   /// Directories.
   package var directories: (any Castore.DirectoryService)?
+  /// Root names.
+  package var roots: (any RootNodes)?
   /// Path infos.
   package var pathInfos: (any PathInfoService)?
   /// Who computes the hashes of NARs for those who ask for it.
@@ -16,11 +18,13 @@ package struct ServedServices: Sendable {
   package init(
     blobs: (any Castore.BlobService)? = nil,
     directories: (any Castore.DirectoryService)? = nil,
+    roots: (any RootNodes)? = nil,
     pathInfos: (any PathInfoService)? = nil,
     calculator: (any NARCalculator)? = nil
   ) {
     self.blobs = blobs
     self.directories = directories
+    self.roots = roots
     self.pathInfos = pathInfos
     self.calculator = calculator
   }

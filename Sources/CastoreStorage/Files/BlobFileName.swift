@@ -25,6 +25,28 @@ enum BlobFileName {
     }
   }
 
+  /// The digest whose file has a name; `nil` where it is none, or stands in the wrong folder.
+  static func digest(ofName name: [UInt8], inFolder index: Int) -> B3Digest? {
+    guard name.count == 2 * B3Digest.byteCount else { return nil }
+    var bytes: [UInt8] = []
+    for place in stride(from: 0, to: name.count, by: 2) {
+      guard let high = value(name[place]), let low = value(name[place + 1]) else { return nil }
+      bytes.append(high << 4 | low)
+    }
+    guard let digest = try? B3Digest(bytes: bytes), folderIndex(of: digest) == index else {
+      return nil
+    }
+    return digest
+  }
+
+  private static func value(_ digit: UInt8) -> UInt8? {
+    switch digit {
+    case UInt8(ascii: "0")...UInt8(ascii: "9"): digit - UInt8(ascii: "0")
+    case UInt8(ascii: "a")...UInt8(ascii: "f"): digit - UInt8(ascii: "a") + 10
+    default: nil
+    }
+  }
+
   /// The path as text.
   static func path(of digest: B3Digest) -> String {
     withPath(of: digest) { String(cString: $0) }

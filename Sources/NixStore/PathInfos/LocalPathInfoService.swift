@@ -75,6 +75,11 @@ extension LocalPathInfoService: LocalPathInfoAccess {
     return infos
   }
 
+  /// Reads the node out of a record of the table, for who goes through all of it at once.
+  package func node(inRecord bytes: [UInt8], key: [UInt8]) throws(ServiceError) -> Node {
+    try decode(bytes, key: key).node
+  }
+
   private func decode(_ bytes: [UInt8], key: [UInt8]) throws(ServiceError) -> PathInfo {
     let what = "the path info \(NixBase32.encode(key)) in \(table.tableDescription) is damaged"
     do throws(PathInfoError) {

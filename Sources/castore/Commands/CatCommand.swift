@@ -14,12 +14,39 @@ struct CatCommand: AsyncParsableCommand {
   var paths: [StorePath]
 
   func run() async throws {
-    let store = try store.open()
+    let services = try await store.openServices()
     for path in paths {
-      guard case .file(let digest, let size, _) = try path.resolve(in: store) else {
+      guard case .file(let digest, let size, _) = try await path.resolve(in: services) else {
         throw CommandError("'\(path.text)' is not a file")
       }
-      try copy(digest, size, path, store)
+      if let local = services.local {
+        try copy(digest, size, path, local)
+      } else {
+        try await copy(digest, size, path, services)
+      }
+    }
+    await services.settle()
+  }
+
+  private func copy(
+    _ digest: B3Digest,
+    _ size: UInt64,
+    _ path: StorePath,
+    _ services: Services
+  ) async throws {
+    guard let reader = try await services.blobs.openRead(digest) else {
+      throw CommandError("blob \(digest) of '\(path.text)' is missing in \(services.name)")
+    }
+    var offset: UInt64 = 0
+    while offset < size {
+      let bytes = try await reader.read(at: offset, count: 1 << 20)
+      guard !bytes.isEmpty else {
+        throw CommandError(
+          "blob \(digest) of '\(path.text)' ends after \(offset) of \(size) bytes"
+        )
+      }
+      try Output.write(bytes)
+      offset += UInt64(bytes.count)
     }
   }
 

@@ -1,5 +1,4 @@
 import ArgumentParser
-import CastoreStorage
 import FileTree
 import Glibc
 
@@ -25,10 +24,16 @@ struct ExportCommand: AsyncParsableCommand {
   var destination: String
 
   func run() async throws {
-    let store = try store.open()
+    let services = try await store.openServices()
     let destination = ArgumentBytes.bytes(destination)
-    let node = try path.resolve(in: store)
-    let exporter = TreeExporter(blobs: store, directories: store)
+    let node = try await path.resolve(in: services)
+    let exporter: TreeExporter
+    if let local = services.local {
+      exporter = TreeExporter(blobs: local, directories: local)
+    } else {
+      let tree = FetchedTree(blobs: services.blobs, directories: services.walkedDirectories)
+      exporter = TreeExporter(blobs: tree, directories: tree)
+    }
     try SignalWatcher.watch([SIGINT, SIGTERM]) { _ in exporter.cancel() }
     let name = path.text
     let line = ProgressLine {
@@ -39,6 +44,7 @@ struct ExportCommand: AsyncParsableCommand {
       defer { line.finish() }
       try exporter.export(node, to: destination)
     }
+    await services.settle()
     if json {
       let done = exporter.progress.snapshot
       try Output.line(

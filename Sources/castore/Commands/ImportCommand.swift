@@ -65,7 +65,7 @@ struct ImportCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    if let tar { return try importArchive(tar) }
+    if let tar { return try await importArchive(tar) }
     // Names are settled before anything is read: a bad one must not show up after an hour.
     let imports = try paths.map(ArgumentBytes.bytes).map {
       (path: $0, name: try defaultName(for: $0))
@@ -74,7 +74,7 @@ struct ImportCommand: AsyncParsableCommand {
     for (path, name) in imports where !seen.insert(name).inserted {
       throw ValidationError("two paths would be named '\(name)', one of them \(escaped(path))")
     }
-    let store = try store.open(create: true)
+    let services = try await store.openServices(create: true)
     let current = Guarded<TreeImporter?>(nil)
     let isStopped = Guarded(false)
     try SignalWatcher.watch([SIGINT, SIGTERM]) { _ in
@@ -86,8 +86,8 @@ struct ImportCommand: AsyncParsableCommand {
       var options = TreeImporter.Options()
       options.sizeRule = directorySizeRule.rule
       options.skipsSpecialFiles = skipSpecial
-      options.skip(folderAt: store.path)
-      let importer = TreeImporter(into: try store.makeWriter(), options: options) { path, reason in
+      if let local = services.local { options.skip(folderAt: local.path) }
+      let importer = TreeImporter(into: try services.makeSink(), options: options) { path, reason in
         switch reason {
         case .specialFile: note("castore: skipping \(path): not a file, folder or link")
         case .excludedFolder: note("castore: skipping \(path): the store itself")
@@ -96,7 +96,7 @@ struct ImportCommand: AsyncParsableCommand {
       current.withLock { $0 = importer }
       if isStopped.withLock({ $0 }) { importer.cancel() }
       let node = try run(importer, path, name).node
-      try record(name, node, replace: replace, in: store)
+      try await record(name, node, replace: replace, in: services)
       if json {
         let member = JSON.bytes("name", name.bytes)
         values.append(.object([member] + JSON.members(of: node)))
@@ -104,6 +104,7 @@ struct ImportCommand: AsyncParsableCommand {
         try Output.line("\(name)\t\(reference(node))")
       }
     }
+    await services.settle()
     if json { try Output.line(JSON.array(values).text) }
   }
 

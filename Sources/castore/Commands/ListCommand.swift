@@ -1,6 +1,5 @@
 import ArgumentParser
 import Castore
-import CastoreStorage
 
 struct ListCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -23,35 +22,38 @@ struct ListCommand: AsyncParsableCommand {
   var path: StorePath?
 
   func run() async throws {
-    let store = try store.open()
+    let services = try await store.openServices()
     if json {
       var values: [JSON] = []
-      try await forEach(in: store) { entry in
+      try await forEach(in: services) { entry in
         let name = JSON.bytes("name", entry.name.bytes)
         values.append(.object([name] + JSON.members(of: entry.node)))
       }
       return try Output.line(JSON.array(values).text)
     }
-    try await forEach(in: store) { entry in
+    try await forEach(in: services) { entry in
       if null { return try Output.write(entry.name.bytes + [0]) }
       try Output.line(long ? longLine(entry) : entry.name.description)
     }
   }
 
-  private func forEach(in store: LocalStore, _ body: (NamedNode) throws -> Void) async throws {
+  private func forEach(in services: Services, _ body: (NamedNode) throws -> Void) async throws {
     guard let path else {
-      for try await entry in store.list() { try body(entry) }
+      for try await entry in services.roots.list() { try body(entry) }
       return
     }
-    let node = try path.resolve(in: store)
+    let node = try await path.resolve(in: services)
     guard case .directory(let digest, _) = node else {
       // Like ls(1): a file is listed as itself.
       return try body(NamedNode(name: path.components.last ?? path.root, node: node))
     }
-    guard let directory = try store.directoryIndexLocal(digest) else {
-      throw CommandError("directory \(digest) of '\(path.text)' is missing in \(store.path)")
-    }
-    for position in 0..<directory.count { try body(directory.entry(at: position).namedNode) }
+    let directory = try await services.directory(
+      digest,
+      at: path.text,
+      in: services.directories
+    )
+    for entry in directory.entries { try body(entry) }
+    await services.settle()
   }
 }
 

@@ -46,21 +46,24 @@ struct MountCommand: AsyncParsableCommand {
 
   func run() async throws {
     let logger = makeLogger()
-    let store = try store.open()
-    let decision = try decideDataPath(store)
-    var fileSystemOptions = try look.options(listsRoot: true)
+    let services = try await store.openServices()
+    let decision = try decideDataPath(services)
+    // A store elsewhere may have millions of names.
+    var fileSystemOptions = try look.options(listsRoot: services.local != nil)
     fileSystemOptions.dataPath = decision.path
-    fileSystemOptions.maxStackDepth = PassthroughSupport.stackDepth(of: store.path)
+    if let near = services.near {
+      fileSystemOptions.maxStackDepth = PassthroughSupport.stackDepth(of: near.path)
+    }
     let fileSystem = CastoreFileSystem(
-      blobs: store,
-      directories: store,
-      roots: store.namedRootsAndStorePaths,
+      blobs: services.blobs,
+      directories: services.walkedDirectories,
+      roots: services.topNodes,
       options: fileSystemOptions,
       logger: logger
     )
     logger.info("data path \(decision.path.rawValue): \(decision.reason)")
     var options = MountOptions()
-    options.source = "castore:\(store.path)"
+    options.source = "castore:\(services.name)"
     options.subtype = "castore"
     options.allowOther = allowOther
     options.threads = threads
@@ -89,8 +92,8 @@ struct MountCommand: AsyncParsableCommand {
       options: options,
       configuration: configuration
     )
-    logger.info("mounted \(store.path) at \(mount.path)")
-    ServiceManager.notify("READY=1\nSTATUS=\(store.path) at \(mount.path)")
+    logger.info("mounted \(services.name) at \(mount.path)")
+    ServiceManager.notify("READY=1\nSTATUS=\(services.name) at \(mount.path)")
     let isStopped = state.withLock { state in
       state.mount = mount
       return state.isStopped
@@ -98,6 +101,7 @@ struct MountCommand: AsyncParsableCommand {
     if isStopped { Self.unmount(mount, logger) }
     let end = mount.waitForEnd()
     ServiceManager.notify("STOPPING=1")
+    await services.settle()
     switch end {
     case .unmounted: logger.info("unmounted \(mount.path)")
     case .aborted:
@@ -107,8 +111,14 @@ struct MountCommand: AsyncParsableCommand {
     }
   }
 
-  private func decideDataPath(_ store: LocalStore) throws -> DataPathDecision {
-    let outline = try store.outline()
+  private func decideDataPath(_ services: Services) throws -> DataPathDecision {
+    guard let near = services.near else {
+      return .make(
+        dataPath.path,
+        .init(blobs: 0, fileBytes: 0, obstacle: "the store is not on this machine")
+      )
+    }
+    let outline = try near.outline()
     let facts = DataPathDecision.Facts(
       blobs: outline.blobs,
       fileBytes: outline.fileBytes,

@@ -19,9 +19,9 @@ struct RootsCommand: AsyncParsableCommand {
     var json = false
 
     func run() async throws {
-      let store = try store.open()
+      let services = try await store.openServices()
       var values: [JSON] = []
-      for try await entry in store.list() {
+      for try await entry in services.roots.list() {
         if json {
           let name = JSON.bytes("name", entry.name.bytes)
           values.append(.object([name] + JSON.members(of: entry.node)))
@@ -50,9 +50,11 @@ struct RootsCommand: AsyncParsableCommand {
     var path: StorePath
 
     func run() async throws {
-      let store = try store.open()
+      let services = try await store.openServices()
       let name = try parseRootName(name)
-      try record(name, try path.resolve(in: store), replace: replace, in: store)
+      let node = try await path.resolve(in: services)
+      try await record(name, node, replace: replace, in: services)
+      await services.settle()
     }
   }
 
@@ -67,13 +69,14 @@ struct RootsCommand: AsyncParsableCommand {
     var names: [String]
 
     func run() async throws {
-      let store = try store.open()
+      let services = try await store.openServices()
       for text in names {
         let name = try parseRootName(text)
-        guard try store.removeRoot(name) else {
-          throw CommandError("there is no root named '\(name)' in \(store.path)")
+        guard try await services.registry().dropRoot(name) else {
+          throw CommandError("there is no root named '\(name)' in \(services.name)")
         }
       }
+      await services.settle()
     }
   }
 }
@@ -93,6 +96,22 @@ func parseRootName(_ text: String) throws -> PathComponent {
 func record(_ name: PathComponent, _ node: Node, replace: Bool, in store: LocalStore) throws {
   do throws(ServiceError) {
     try store.setRoot(name, to: node, replace: replace)
+  } catch {
+    guard error.code == .invalidArgument, !replace else { throw error }
+    throw CommandError("\(error) (see --replace)")
+  }
+}
+
+/// Names a tree, wherever the store is.
+func record(
+  _ name: PathComponent,
+  _ node: Node,
+  replace: Bool,
+  in services: Services
+) async throws {
+  let registry = try services.registry()
+  do throws(ServiceError) {
+    _ = try await registry.putRoot(name, node, replace: replace)
   } catch {
     guard error.code == .invalidArgument, !replace else { throw error }
     throw CommandError("\(error) (see --replace)")

@@ -1,6 +1,5 @@
 import ArgumentParser
 import Castore
-import CastoreStorage
 
 struct TreeCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -28,27 +27,32 @@ struct TreeCommand: AsyncParsableCommand {
 
   /// A directory that is being shown.
   private struct Level {
-    var directory: DirectoryIndex
+    var entries: [NamedNode]
     var position = 0
     var path: [UInt8]
     var indent: String
   }
 
   func run() async throws {
-    let store = try store.open()
-    let node = try path.resolve(in: store)
+    let services = try await store.openServices()
+    let directories = services.walkedDirectories
+    func makeLevel(_ digest: B3Digest, _ path: [UInt8], _ indent: String) async throws -> Level {
+      let directory = try await services.directory(digest, at: escaped(path), in: directories)
+      return Level(entries: directory.entries, path: path, indent: indent)
+    }
+    let node = try await path.resolve(in: services)
     if !json { try Output.line(path.text) }
     guard case .directory(let digest, _) = node else {
       if json { try Output.line(line(path.components.last?.bytes ?? path.root.bytes, node)) }
       return
     }
     // A stack of our own: trees from elsewhere may be deeper than a thread's.
-    var levels = [try level(digest, [], "", store)]
+    var levels = [try await makeLevel(digest, [], "")]
     while var level = levels.popLast() {
-      guard level.position < level.directory.count else { continue }
-      let entry = level.directory.entry(at: level.position).namedNode
+      guard level.position < level.entries.count else { continue }
+      let entry = level.entries[level.position]
       level.position += 1
-      let isLast = level.position == level.directory.count
+      let isLast = level.position == level.entries.count
       let indent = level.indent
       let path = level.path.isEmpty ? entry.name.bytes : level.path + [0x2F] + entry.name.bytes
       levels.append(level)
@@ -60,21 +64,10 @@ struct TreeCommand: AsyncParsableCommand {
         )
       }
       if case .directory(let digest, _) = entry.node, levels.count < depth ?? .max {
-        levels.append(try self.level(digest, path, indent + (isLast ? "    " : "│   "), store))
+        levels.append(try await makeLevel(digest, path, indent + (isLast ? "    " : "│   ")))
       }
     }
-  }
-
-  private func level(
-    _ digest: B3Digest,
-    _ path: [UInt8],
-    _ indent: String,
-    _ store: LocalStore
-  ) throws -> Level {
-    guard let directory = try store.directoryIndexLocal(digest) else {
-      throw CommandError("directory \(digest) is missing in \(store.path)")
-    }
-    return Level(directory: directory, path: path, indent: indent)
+    await services.settle()
   }
 
   private func line(_ path: [UInt8], _ node: Node) -> String {

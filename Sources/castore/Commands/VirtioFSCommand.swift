@@ -1,6 +1,5 @@
 import ArgumentParser
 import CastoreFileSystem
-import CastoreStorage
 import FUSE
 import Glibc
 import Logging
@@ -65,12 +64,13 @@ struct VirtioFSCommand: AsyncParsableCommand {
 
   func run() async throws {
     let logger = makeLogger()
-    let options = try look.options(listsRoot: true)
-    let store = try store.open()
+    let services = try await store.openServices()
+    // A store elsewhere may have millions of names.
+    let options = try look.options(listsRoot: services.local != nil)
     let fileSystem = CastoreFileSystem(
-      blobs: store,
-      directories: store,
-      roots: store.namedRootsAndStorePaths,
+      blobs: services.blobs,
+      directories: services.walkedDirectories,
+      roots: services.topNodes,
       options: options,
       logger: logger
     )
@@ -102,10 +102,11 @@ struct VirtioFSCommand: AsyncParsableCommand {
         server.stop()
       }
     }
-    logger.info("serving \(store.path) on \(socket)")
-    ServiceManager.notify("READY=1\nSTATUS=\(store.path) on \(socket)")
+    logger.info("serving \(services.name) on \(socket)")
+    ServiceManager.notify("READY=1\nSTATUS=\(services.name) on \(socket)")
     try server.run(once: once)
     ServiceManager.notify("STOPPING=1")
+    await services.settle()
     logger.info("stopped serving on \(socket)")
   }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Castore
+import CastoreComposition
 import CastoreStorage
 import Glibc
 
@@ -8,25 +9,137 @@ struct StoreOptions: ParsableArguments {
   @Option(
     name: .customLong("store"),
     help: ArgumentHelp(
-      "The store: local:PATH (default: $CASTORE_STORE, or local:~/.local/share/castore).",
+      """
+      The store: local:PATH, memory:, grpc+http://HOST[:PORT], grpc+https://HOST[:PORT] or \
+      grpc+unix:///PATH (default: $CASTORE_STORE, or local:~/.local/share/castore).
+      """,
       valueName: "url"
     )
   )
   var url: String?
 
-  /// Opens the store.
+  @Option(
+    help: ArgumentHelp(
+      "Keep what is read from a store elsewhere in this one: local:PATH.",
+      valueName: "url"
+    )
+  )
+  var cache: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "A store made of stores, as this TOML file describes it, in place of --store.",
+      valueName: "file"
+    )
+  )
+  var composition: String?
+
+  @Option(help: ArgumentHelp("For experts: blobs from here.", valueName: "url"))
+  var blobService: String?
+
+  @Option(help: ArgumentHelp("For experts: directories from here.", valueName: "url"))
+  var directoryService: String?
+
+  @Option(help: ArgumentHelp("For experts: root names from here.", valueName: "url"))
+  var rootService: String?
+
+  @Option(help: ArgumentHelp("For experts: path infos from here.", valueName: "url"))
+  var pathInfoService: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Certificates (PEM) to trust with grpc+https instead of the system's.",
+      valueName: "file"
+    )
+  )
+  var trustedCertificates: String?
+
+  /// Opens the store, which must be on this machine.
   ///
   /// - Parameter create: Whether to make one where there is none.
   func open(create: Bool = false) throws -> LocalStore {
-    try LocalStore(path: try path(), create: create)
+    for (option, value) in [
+      ("--cache", cache), ("--composition", composition), ("--blob-service", blobService),
+      ("--directory-service", directoryService), ("--root-service", rootService),
+      ("--path-info-service", pathInfoService),
+    ] where value != nil {
+      throw ValidationError(
+        "\(option): this command needs one local store; give --store local:PATH"
+      )
+    }
+    return try open(path: localPath(of: storeURL()), create: create)
   }
 
-  private func path() throws -> String {
-    let url = try url ?? environment("CASTORE_STORE") ?? "local:" + Self.defaultPath()
+  /// Opens whatever the options name.
+  ///
+  /// - Parameter create: Whether to make a local store where there is none.
+  func openServices(create: Bool = false) async throws -> Services {
+    let opener = StoreOpener(trustedCertificates: trustedCertificates)
+    do throws(ServiceError) {
+      var services = try await openMain(opener, create: create)
+      if let blobService {
+        services.replace(try await opener.open(blobService), only: .blobs, named: blobService)
+      }
+      if let directoryService {
+        services.replace(
+          try await opener.open(directoryService),
+          only: .directories,
+          named: directoryService
+        )
+      }
+      if let rootService {
+        services.replace(try await opener.open(rootService), only: .roots, named: rootService)
+      }
+      if let pathInfoService {
+        services.replace(
+          try await opener.open(pathInfoService),
+          only: .pathInfos,
+          named: pathInfoService
+        )
+      }
+      if let cache { services = try await services.cached(in: cache, opener) }
+      services.near = services.local ?? opener.onlyLocalStore
+      return services
+    } catch {
+      // What is wrong with an address is wrong with the command line.
+      if error.code == .invalidArgument { throw ValidationError(error.description) }
+      throw error
+    }
+  }
+
+  private func openMain(_ opener: StoreOpener, create: Bool) async throws(ServiceError) -> Services
+  {
+    if let composition {
+      if url != nil {
+        throw ServiceError(.invalidArgument, "give either --store or --composition, not both")
+      }
+      return try await opener.compose(file: composition)
+    }
+    if blobService != nil && directoryService != nil
+      && (rootService != nil || pathInfoService != nil)
+    {
+      return Services(name: "several services")
+    }
+    let url: String
+    do { url = try storeURL() } catch { throw ServiceError(.invalidArgument, "\(error)") }
+    return try await opener.openStore(url, create: create)
+  }
+
+  private func storeURL() throws -> String {
+    try url ?? environment("CASTORE_STORE") ?? "local:" + Self.defaultPath()
+  }
+
+  private func localPath(of url: String) throws -> String {
     guard url.hasPrefix("local:"), url.utf8.count > 6 else {
-      throw ValidationError("--store: '\(url)' is not a store URL; expected local:PATH")
+      throw ValidationError(
+        "--store: this command needs a store on this machine, '\(url)' is none; expected local:PATH"
+      )
     }
     return String(url.dropFirst(6))
+  }
+
+  private func open(path: String, create: Bool) throws -> LocalStore {
+    try LocalStore(path: path, create: create)
   }
 
   private static func defaultPath() throws -> String {

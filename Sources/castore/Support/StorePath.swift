@@ -26,6 +26,27 @@ struct StorePath: ExpressibleByArgument {
     components = Array(names.dropFirst())
   }
 
+  /// What stands there, wherever the store is.
+  func resolve(in services: Services) async throws -> Node {
+    if let local = services.local { return try resolve(in: local) }
+    guard var node = try await services.topNodes.node(named: root) else {
+      throw CommandError("there is no root named '\(root)' in \(services.name)")
+    }
+    var path = root.description
+    for name in components {
+      guard case .directory(let digest, _) = node else {
+        throw CommandError("'\(path)' is not a directory")
+      }
+      let directory = try await services.directory(digest, at: path, in: services.directories)
+      path += "/\(name)"
+      guard let child = directory.node(named: name) else {
+        throw CommandError("there is no '\(path)'")
+      }
+      node = child
+    }
+    return node
+  }
+
   /// What stands there.
   func resolve(in store: LocalStore) throws -> Node {
     guard var node = try store.topNode(named: root) else {
