@@ -15,7 +15,10 @@ struct PathInfoTests {
     return try await Composition(file).entry().pathInfos
   }
 
-  @Test("keep what a path info service promises", arguments: ["cache", "lru", "signing", "memory:"])
+  @Test(
+    "keep what a path info service promises",
+    arguments: ["cache", "lru", "signing", "memory:"]
+  )
   func conformance(kind: String) async throws {
     let folder = try TestFolder()
     let key = folder.sub("key")

@@ -4,7 +4,10 @@ import Testing
 /// What is interrupted, and what happens at the same time.
 @Suite("NARs and store paths, interrupted and side by side")
 struct InterruptionTests {
-  @Test("a restore that ends in the middle names nothing, and can be repeated", arguments: ["TERM", "KILL"])
+  @Test(
+    "a restore that ends in the middle names nothing, and can be repeated",
+    arguments: ["TERM", "KILL"]
+  )
   func restore(signal: String) throws {
     let bench = try Workbench()
     let names = try bench.run(
@@ -13,12 +16,12 @@ struct InterruptionTests {
       head -c 3000000 /dev/urandom > tree/large
       nix-store --dump tree > nar
       mkfifo pipe
-      castore nix restore cut < pipe > out 2> errors & server=$!
+      "$binary" nix restore cut < pipe > out 2> errors & server=$!
       exec 3> pipe
       head -c 4000000 nar >&3
       for i in {1..100}; do [ -s pipe ] || [ -d store/tmp ] && break; sleep 0.1; done
       sleep 0.3
-      kill -\(signal) $(pgrep -P $server -f 'nix restore' || echo $server)
+      kill -\(signal) $server
       exec 3>&-
       ! wait $server
       castore roots
@@ -57,9 +60,9 @@ struct InterruptionTests {
     let listed = try bench.run(
       """
       mkdir tree; for i in {1..20000}; do echo $i > tree/$i; done
-      castore nix add tree & job=$!
+      "$binary" nix add tree & job=$!
       for i in {1..100}; do [ -d store/index ] && break; sleep 0.02; done
-      kill -KILL $(pgrep -P $job -f 'nix add' || echo $job) || true
+      kill -KILL $job || true
       wait $job || true
       castore nix path-info > before
       path=$(castore nix add tree)

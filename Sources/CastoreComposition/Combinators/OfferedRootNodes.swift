@@ -10,18 +10,23 @@ public struct OfferedRootNodes: RootNodes {
     self.sources = sources
   }
 
-  /// Looks a name up.
+  /// Looks a name up. A list that cannot be reached is an error only where no other knows the name.
   public func node(named name: PathComponent) async throws(ServiceError) -> Node? {
+    var failure: ServiceError?
     var refusals: [ServiceError] = []
     for source in sources {
       do throws(ServiceError) {
         if let node = try await source.node(named: name) { return node }
       } catch {
-        guard error.code == .unsupported else { throw error }
-        refusals.append(error)
+        switch error.code {
+        case .unsupported: refusals.append(error)
+        case .unavailable: failure = failure ?? error
+        default: throw error
+        }
       }
     }
-    if let first = refusals.first, refusals.count == sources.count { throw first }
+    if refusals.count == sources.count { failure = failure ?? refusals.first }
+    if let failure { throw failure }
     return nil
   }
 
