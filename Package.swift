@@ -82,15 +82,18 @@ let package = Package(
     ),
 
     // Stores made of stores, and their addresses: no network.
-    .target(name: "CastoreComposition", dependencies: ["BLAKE3", "Castore", "Platform", toml]),
+    .target(
+      name: "CastoreComposition",
+      dependencies: ["BLAKE3", "Castore", "NixCompat", "NixStore", "Platform", toml]
+    ),
 
     // The network. Nothing else depends on gRPC.
     .target(name: "CastoreProtos", dependencies: [protobuf]),
     .target(
       name: "CastoreRPC",
       dependencies: [
-        "BLAKE3", "Castore", "CastoreComposition", "CastoreProtos", "CLinux", "Platform",
-        grpcCore, grpcTransport, logging, protobuf,
+        "BLAKE3", "Castore", "CastoreComposition", "CastoreProtos", "CLinux", "NixCompat",
+        "NixStore", "Platform", grpcCore, grpcTransport, logging, protobuf,
       ]
     ),
     .target(
@@ -124,6 +127,11 @@ let package = Package(
       dependencies: ["BLAKE3", "Castore", "Platform"],
       path: "Tests/CastoreTestSupport"
     ),
+    .target(
+      name: "NixTestSupport",
+      dependencies: ["Castore", "CastoreTestSupport", "NixCompat", "NixStore"],
+      path: "Tests/NixTestSupport"
+    ),
     .testTarget(name: "PlatformTests", dependencies: ["CLinux", "Platform"]),
     .testTarget(name: "BLAKE3Tests", dependencies: ["BLAKE3", "CBLAKE3", "Platform"]),
     .testTarget(name: "FUSETests", dependencies: ["CLinux", "FUSE", "Platform"]),
@@ -149,20 +157,23 @@ let package = Package(
     ),
     .testTarget(
       name: "CastoreCompositionTests",
-      dependencies: ["Castore", "CastoreComposition", "CastoreTestSupport", "Platform"]
+      dependencies: [
+        "Castore", "CastoreComposition", "CastoreTestSupport", "NixCompat", "NixStore",
+        "NixTestSupport", "Platform",
+      ]
     ),
     .testTarget(
       name: "CastoreRPCTests",
       dependencies: [
-        "Castore", "CastoreComposition", "CastoreRPC", "CastoreTestSupport", "CLinux", "Platform",
-        grpcCore, grpcTransport,
+        "Castore", "CastoreComposition", "CastoreRPC", "CastoreTestSupport", "CLinux", "NixCompat",
+        "NixStore", "NixTestSupport", "Platform", grpcCore, grpcTransport,
       ]
     ),
     .testTarget(
       name: "NixStoreTests",
       dependencies: [
         "Castore", "CastoreFileSystem", "CastoreStorage", "CastoreTestSupport", "FUSE", "FileTree",
-        "NixCompat", "NixStore", "Platform", "castore", logging,
+        "NixCompat", "NixStore", "NixTestSupport", "Platform", "castore", logging,
       ]
     ),
     .testTarget(

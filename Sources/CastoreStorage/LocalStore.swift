@@ -49,4 +49,12 @@ public final class LocalStore: Sendable {
   public func makeWriter() throws(ServiceError) -> StoreWriter {
     try StoreWriter(core: core)
   }
+
+  /// Expects that much of the store is read once, as rendering big trees does.
+  ///
+  /// Lets the process map up to some hundred megabytes of the index instead of a few. They lie in the
+  /// page cache anyway, and are given up when memory is short, but count as the process's while it reads.
+  public func expectBulkReading() {
+    core.index.allowMapping(of: 128 << 20)
+  }
 }

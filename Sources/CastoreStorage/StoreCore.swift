@@ -86,13 +86,34 @@ final class StoreCore: Sendable {
       try digest.withUnsafeBytes { (key) throws(ServiceError) in
         try reader.withValue(.blobs, key) { (value) throws(ServiceError) in
           guard let value else { return try body(nil) }
-          guard let record = BlobRecord(value) else {
-            throw ServiceError(
-              .corrupt,
-              "the index of \(self.path) holds no valid record for blob \(digest)"
-            )
-          }
-          return try body(record)
+          return try body(try self.record(value, of: digest))
+        }
+      }
+    }
+  }
+
+  /// Reads the value that the index has for a blob.
+  func record(
+    _ value: UnsafeRawBufferPointer,
+    of digest: B3Digest
+  ) throws(ServiceError) -> BlobRecord {
+    if let record = BlobRecord(value) { return record }
+    throw ServiceError(
+      .corrupt,
+      "the index of \(path) holds no valid record for blob \(digest)"
+    )
+  }
+
+  /// Shows the value that the index has for a blob, whose bytes nobody has touched yet, and the index.
+  func withBlobValue<Result>(
+    _ digest: B3Digest,
+    _ body: (UnsafeRawBufferPointer?, IndexEnvironment) throws(ServiceError) -> Result
+  ) throws(ServiceError) -> Result {
+    let index = index
+    return try index.read { (reader) throws(ServiceError) in
+      try digest.withUnsafeBytes { (key) throws(ServiceError) in
+        try reader.withValue(.blobs, key) { (value) throws(ServiceError) in
+          try body(value, index)
         }
       }
     }

@@ -1,6 +1,7 @@
 import Castore
 import CastoreRPC
 import Foundation
+import NixStore
 import Testing
 
 extension NetworkTests {
@@ -8,9 +9,12 @@ extension NetworkTests {
   struct InteropTests {
     @Test("every call, every status, malformed requests, under both package names")
     func python() async throws {
+      let (blobs, directories) = (MemoryBlobService(), MemoryDirectoryService())
       let services = ServedServices(
-        blobs: MemoryBlobService(),
-        directories: MemoryDirectoryService()
+        blobs: blobs,
+        directories: directories,
+        pathInfos: MemoryPathInfoService(),
+        calculator: RenderingNARCalculator(blobs: blobs, directories: directories)
       )
       try await Loopback.serving(services) { loopback in
         let script = URL(filePath: #filePath)

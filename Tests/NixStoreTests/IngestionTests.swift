@@ -3,6 +3,7 @@ import CastoreStorage
 import CastoreTestSupport
 import NixCompat
 import NixStore
+import NixTestSupport
 import Testing
 
 @Suite("Trees of NARs")

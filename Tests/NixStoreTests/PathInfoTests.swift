@@ -2,6 +2,7 @@ import Castore
 import CastoreTestSupport
 import NixCompat
 import NixStore
+import NixTestSupport
 import Testing
 
 @Suite("Path infos")

@@ -4,6 +4,7 @@ import CastoreTestSupport
 import Glibc
 import NixCompat
 import NixStore
+import NixTestSupport
 import Testing
 
 @Suite("NARs of stored trees")

@@ -53,15 +53,20 @@ class Family:
         self.dirs = load("castore.v1.rpc_directory_pb2_grpc").DirectoryServiceStub(channel)
         self.path_infos = load("store.v1.rpc_pathinfo_pb2_grpc").PathInfoServiceStub(channel)
         self.path_info = load("store.v1.rpc_pathinfo_pb2")
+        self.info = load("store.v1.pathinfo_pb2")
         self.channel = channel
 
     def node(self, kind, **fields):
         return getattr(self.messages, kind + self.kind)(**fields)
 
-    def raw(self, service, method, streams_in, streams_out):
+    def entry(self, **fields):
+        """The message around one node."""
+        return getattr(self.messages, self.kind)(**fields)
+
+    def raw(self, service, method, streams_in, streams_out, package="castore"):
         """A method as bytes in, bytes out."""
         kind = ("stream" if streams_in else "unary") + "_" + ("stream" if streams_out else "unary")
-        return getattr(self.channel, kind)(f"/{self.name}.castore.v1.{service}/{method}")
+        return getattr(self.channel, kind)(f"/{self.name}.{package}.v1.{service}/{method}")
 
 
 def encode(directory):
@@ -240,13 +245,155 @@ def directories(family):
     )
 
 
+STORE_PATH = "0" * 32 + "-dummy"
+NO_HASH = bytes(20)
+
+
 def path_infos(family):
-    # The server of the test serves none.
-    refused(
-        grpc.StatusCode.UNIMPLEMENTED,
-        lambda: family.path_infos.Get(family.path_info.GetPathInfoRequest(by_output_hash=bytes(20))),
-        "path infos",
+    kind = family.kind.lower()
+    info_messages, stub = family.info, family.path_infos
+    get = lambda **fields: stub.Get(family.path_info.GetPathInfoRequest(**fields))
+    listed = lambda: list(stub.List(family.path_info.ListPathInfoRequest()))
+    invalid = grpc.StatusCode.INVALID_ARGUMENT
+
+    def hash_part(tag):
+        # Twenty bytes as a base name spells them: the last byte first, five bits at a time.
+        digits = "0123456789abcdfghijklmnpqrsvwxyz"
+        number = int.from_bytes(tag, "little")
+        return "".join(digits[(number >> (5 * i)) & 31] for i in reversed(range(32)))
+
+    # Another one for each family and address.
+    tag = b"%s %d" % (family.name.encode(), CHECKS)
+    tag = tag.ljust(20, b"\x07")
+    name = hash_part(tag) + "-name.of+1_thing"
+    check(hash_part(NO_HASH) == "0" * 32, "the dummy's hash part")
+    link = lambda name: family.node("Symlink", name=name.encode(), target=b"/nix/store/somewhereelse")
+
+    def path_info(changes=None, **entry):
+        message = info_messages.PathInfo(
+            references=[NO_HASH, tag],
+            narinfo=info_messages.NARInfo(
+                nar_size=136,
+                nar_sha256=bytes.fromhex(
+                    "097d397e9b5826384eaa16c457715d1c1a51670313ead0f58566e0b232539cf1"
+                ),
+                signatures=[info_messages.NARInfo.Signature(name="key-1", data=bytes(64))],
+                reference_names=[STORE_PATH, name],
+                deriver=info_messages.StorePath(name="dummy", digest=tag),
+                ca=info_messages.NARInfo.CA(type=7, digest=bytes(32)),
+            ),
+            **{kind: family.entry(**(entry or {"symlink": link(name)}))},
+        )
+        if changes:
+            changes(message)
+        return message
+
+    refused(grpc.StatusCode.NOT_FOUND, lambda: get(by_output_hash=tag), "get", "PathInfo not found")
+    refused(grpc.StatusCode.UNIMPLEMENTED, lambda: get(), "get", "by_what needs to be specified")
+    for wrong in [b"", b"x", tag[1:], tag + b"x"]:
+        refused(invalid, lambda: get(by_output_hash=wrong), "get", "invalid output digest length")
+
+    whole = path_info()
+    check(stub.Put(whole) == whole, "put")
+    check(get(by_output_hash=tag) == whole, "get")
+    check(whole in listed(), "list")
+    # The last one counts; what need not be there is not.
+    bare = info_messages.PathInfo(
+        narinfo=info_messages.NARInfo(nar_sha256=bytes(32)),
+        **{kind: family.entry(symlink=link(name))},
     )
+    check(stub.Put(bare) == bare, "put without anything")
+    check(get(by_output_hash=tag) == bare, "get")
+    check([i for i in listed() if i == bare or i == whole] == [bare], "list")
+    for node in [
+        {"directory": family.node("Directory", name=name.encode(), digest=EMPTY, size=0)},
+        {"file": family.node("File", name=name.encode(), digest=EMPTY, size=0, executable=True)},
+    ]:
+        other = path_info(**node)
+        check(stub.Put(other) == other, "another kind of node")
+
+    nar = lambda m: m.narinfo
+    for what, change in [
+        ("no narinfo", lambda m: m.ClearField("narinfo")),
+        ("a short reference", lambda m: m.references.append(b"\xff\xff")),
+        ("a reference without a name", lambda m: m.references.append(tag)),
+        ("names without references", lambda m: m.ClearField("references")),
+        ("no names", lambda m: nar(m).ClearField("reference_names")),
+        ("a name that is a path", lambda m: nar(m).reference_names.__setitem__(
+            0, "/nix/store/" + STORE_PATH)),
+        ("a name of another hash", lambda m: m.references.__setitem__(0, b"\xff" * 20)),
+        ("no node", lambda m: m.ClearField(kind)),
+        ("an empty node", lambda m: getattr(m, kind).Clear()),
+        ("a short SHA-256", lambda m: setattr(nar(m), "nar_sha256", b"\xbe\xef")),
+        ("no SHA-256", lambda m: nar(m).ClearField("nar_sha256")),
+        ("a deriver without a hash", lambda m: nar(m).deriver.CopyFrom(
+            info_messages.StorePath(name="foo"))),
+        ("a deriver without a name", lambda m: nar(m).deriver.CopyFrom(
+            info_messages.StorePath(digest=tag))),
+        ("a short signature", lambda m: setattr(nar(m).signatures[0], "data", bytes(63))),
+        ("a signature of nobody", lambda m: setattr(nar(m).signatures[0], "name", "")),
+        ("a short content address", lambda m: setattr(nar(m).ca, "digest", bytes(31))),
+        ("an unknown kind of it", lambda m: setattr(nar(m).ca, "type", 99)),
+        ("a negative kind of it", lambda m: setattr(nar(m).ca, "type", -1)),
+    ]:
+        refused(invalid, lambda: stub.Put(path_info(change)), what, "Invalid path info")
+    for what, node in [
+        ("a name that is none", {"symlink": link("invalid")}),
+        ("no name", {"symlink": link("")}),
+        ("no target", {"symlink": family.node("Symlink", name=name.encode())}),
+        ("a short digest", {"file": family.node("File", name=name.encode(), digest=b"\x00")}),
+        ("no digest", {"directory": family.node("Directory", name=name.encode())}),
+    ]:
+        refused(invalid, lambda: stub.Put(path_info(**node)), what, "Invalid path info")
+    check(whole not in listed(), "what was refused was not kept")
+
+    # NARs of what was put.
+    data = b"Hello World!"
+    digest = put_blob(family, data, 100)
+    leaf = family.messages.Directory(files=[family.node("File", name=b".keep", digest=EMPTY)])
+    root = family.messages.Directory(
+        directories=[family.node("Directory", name=b"keep", digest=digest_of(leaf), size=1)],
+        files=[family.node("File", name=b".keep", digest=EMPTY)],
+        symlinks=[family.node("Symlink", name=b"aa", target=b"/nix/store/somewhereelse")],
+    )
+    put_blob(family, b"", 1)
+    family.dirs.Put(iter([leaf, root]))
+    hello = lambda **fields: family.node("File", digest=digest, size=12, **fields)
+    folder = family.node("Directory", digest=digest_of(root), size=4)
+    for node, size, sha256 in [
+        ({"symlink": link("")}, 136,
+         "097d397e9b5826384eaa16c457715d1c1a51670313ead0f58566e0b232539cf1"),
+        ({"file": hello()}, 128,
+         "03e7f63be30b065d78bcf615f5473545fdb4eb69aa416f43495b4e05cdfb8040"),
+        ({"directory": folder}, 840,
+         "ebd52279a8df024c9fd5718de4103bf5e760dc7f2cf49044ee7dea87ab16911a"),
+    ]:
+        answer = stub.CalculateNAR(family.entry(**node))
+        check((answer.nar_size, answer.nar_sha256.hex()) == (size, sha256), "a NAR")
+    for what, node in [
+        ("nothing", {}),
+        ("a name", {"file": hello(name=b"name")}),
+        ("a short digest", {"file": family.node("File", digest=b"short")}),
+        ("no target", {"symlink": family.node("Symlink")}),
+    ]:
+        refused(invalid, lambda: stub.CalculateNAR(family.entry(**node)), what)
+    for what, node in [
+        ("a missing blob", {"file": family.node("File", digest=MISSING, size=1)}),
+        ("a missing directory", {"directory": family.node("Directory", digest=MISSING)}),
+    ]:
+        refused(grpc.StatusCode.NOT_FOUND, lambda: stub.CalculateNAR(family.entry(**node)), what)
+    internal = grpc.StatusCode.INTERNAL
+    for size in [2, 42]:
+        wrong = family.entry(file=family.node("File", digest=digest, size=size))
+        refused(internal, lambda: stub.CalculateNAR(wrong), "a wrong size")
+
+    # What nobody can decode, and what somebody may know.
+    raw = lambda method: family.raw("PathInfoService", method, False, method == "List", "store")
+    for garbage in [b"\x0a\x7f", b"\xff" * 11, b"\x0b", b"\x0a"]:
+        for method in ["Get", "Put", "CalculateNAR", "List"]:
+            refused(internal, lambda: raw(method)(garbage), method)
+    more = whole.SerializeToString() + b"\xfa\x3f\x01x"
+    check(info_messages.PathInfo.FromString(raw("Put")(more)) == whole, "an unknown field")
 
 
 def health(channel):
@@ -254,9 +401,11 @@ def health(channel):
     check_one = lambda name: stub.Check(health_pb2.HealthCheckRequest(service=name))
     serving = health_pb2.HealthCheckResponse.SERVING
     names = [""] + [
-        f"{family}.castore.v1.{service}"
+        f"{family}.{service}"
         for family in ["tvix", "snix"]
-        for service in ["BlobService", "DirectoryService"]
+        for service in [
+            "castore.v1.BlobService", "castore.v1.DirectoryService", "store.v1.PathInfoService",
+        ]
     ]
     for name in names:
         check(check_one(name).status == serving, f"health of {name}")
@@ -280,8 +429,11 @@ def reflection(channel, version):
     )
     services = {s.name for s in ask(list_services="").list_services_response.service}
     for family in ["tvix", "snix"]:
-        for service in ["BlobService", "DirectoryService"]:
-            name = f"{family}.castore.v1.{service}"
+        for package, service in [
+            ("castore", "BlobService"), ("castore", "DirectoryService"),
+            ("store", "PathInfoService"),
+        ]:
+            name = f"{family}.{package}.v1.{service}"
             check(name in services, f"{name} is listed")
             answer = ask(file_containing_symbol=name)
             files = [

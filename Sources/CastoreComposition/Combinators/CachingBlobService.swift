@@ -30,7 +30,7 @@ public final class CachingBlobService: BlobService {
   private let near: any BlobService
   private let far: any BlobService
   private let writes: Writes
-  private let missing: NegativeMemory
+  private let missing: NegativeMemory<B3Digest>
   private let fetches = SingleFlight<B3Digest, Fetched>()
   private let keeping = KeepQueue()
   // On their way near.

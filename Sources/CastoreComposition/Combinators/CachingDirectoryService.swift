@@ -9,7 +9,7 @@ public final class CachingDirectoryService: DirectoryService {
   private let near: any DirectoryService
   private let far: any DirectoryService
   private let prefetchLimit: Int
-  private let missing: NegativeMemory
+  private let missing: NegativeMemory<B3Digest>
   private let fetches = SingleFlight<B3Digest, Directory?>()
   private let keeping = KeepQueue()
   // Fetched, and perhaps not near yet.

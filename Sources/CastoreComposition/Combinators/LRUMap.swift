@@ -18,6 +18,9 @@ struct LRUMap<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     self.capacity = capacity
   }
 
+  /// All values, in no order; none is thereby used.
+  var values: [Value] { entries.values.map(\.value) }
+
   /// The value of a key, which is thereby used.
   ///
   /// - Complexity: O(1), amortised.

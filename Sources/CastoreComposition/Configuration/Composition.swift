@@ -1,4 +1,5 @@
 public import Castore
+public import NixStore
 
 /// Makes the services of a composition file, each when it is first needed, and once.
 public actor Composition {
@@ -7,6 +8,7 @@ public actor Composition {
   private var blobs: [String: any BlobService] = [:]
   private var directories: [String: any DirectoryService] = [:]
   private var roots: [String: any RootNodes] = [:]
+  private var pathInfos: [String: any PathInfoService] = [:]
 
   /// The names that existing files use for the services that are used from outside.
   public static let entryNames = ["root", "default"]
@@ -39,6 +41,9 @@ public actor Composition {
     }
     if let name = try entryName(file.roots, "rootservices") {
       opened.roots = try await makeRoots(name, path: [])
+    }
+    if let name = try entryName(file.pathInfos, "pathinfoservices") {
+      opened.pathInfos = try await makePathInfos(name, path: [])
     }
     return opened
   }
@@ -113,6 +118,29 @@ public actor Composition {
     return service
   }
 
+  func makePathInfos(
+    _ name: String,
+    path: [String]
+  ) async throws(ServiceError) -> any PathInfoService {
+    if let made = pathInfos[name] { return made }
+    guard var fields = file.pathInfos[name] else {
+      if let opened = try await openURL(name), let service = opened.pathInfos { return service }
+      throw missing("pathinfoservices", name, path: path)
+    }
+    try refuseRecursion(name, path: path)
+    guard let type = registry.pathInfoTypes[fields.type] else {
+      throw unknownType(fields, registry.pathInfoTypes.keys.sorted())
+    }
+    let scope = CompositionScope(composition: self, path: path + [name])
+    let service = try await making(fields.place) { () async throws(ServiceError) in
+      let service = try await type.make(&fields, scope)
+      try fields.finish()
+      return service
+    }
+    pathInfos[name] = service
+    return service
+  }
+
   // A reference may be a URL too; then it is a service of its own.
   private func openURL(_ name: String) async throws(ServiceError) -> OpenedServices? {
     guard name.contains(":") else { return nil }
@@ -170,5 +198,9 @@ public struct CompositionScope: Sendable {
   /// The directory service of a name, or URL.
   public func directories(_ name: String) async throws(ServiceError) -> any DirectoryService {
     try await composition.makeDirectories(name, path: path)
+  }
+  /// The path info service of a name, or URL.
+  public func pathInfos(_ name: String) async throws(ServiceError) -> any PathInfoService {
+    try await composition.makePathInfos(name, path: path)
   }
 }

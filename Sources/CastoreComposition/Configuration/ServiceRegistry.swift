@@ -1,4 +1,5 @@
 public import Castore
+public import NixStore
 
 /// What a URL opens.
 public struct OpenedServices: Sendable {
@@ -8,16 +9,20 @@ public struct OpenedServices: Sendable {
   public var directories: (any DirectoryService)?
   /// Root names.
   public var roots: (any RootNodes)?
+  /// Path infos.
+  public var pathInfos: (any PathInfoService)?
 
   /// Joins services.
   public init(
     blobs: (any BlobService)? = nil,
     directories: (any DirectoryService)? = nil,
-    roots: (any RootNodes)? = nil
+    roots: (any RootNodes)? = nil,
+    pathInfos: (any PathInfoService)? = nil
   ) {
     self.blobs = blobs
     self.directories = directories
     self.roots = roots
+    self.pathInfos = pathInfos
   }
 }
 
@@ -42,6 +47,10 @@ public struct ServiceRegistry: Sendable {
   /// Makes root names of the fields of a composition file.
   public typealias MakeRoots =
     @Sendable (inout ServiceFields, CompositionScope) async throws(ServiceError) -> any RootNodes
+  /// Makes a path info service of the fields of a composition file.
+  public typealias MakePathInfos =
+    @Sendable (inout ServiceFields, CompositionScope) async throws(ServiceError)
+    -> any PathInfoService
 
   // In structs: the compiler (6.3.1) crashes on functions with typed errors as dictionary values.
   private struct Scheme {
@@ -56,11 +65,15 @@ public struct ServiceRegistry: Sendable {
   struct RootType {
     var make: MakeRoots
   }
+  struct PathInfoType {
+    var make: MakePathInfos
+  }
 
   private var schemes: [String: Scheme] = [:]
   private(set) var blobTypes: [String: BlobType] = [:]
   private(set) var directoryTypes: [String: DirectoryType] = [:]
   private(set) var rootTypes: [String: RootType] = [:]
+  private(set) var pathInfoTypes: [String: PathInfoType] = [:]
 
   /// A registry of nothing.
   public init() {}
@@ -78,6 +91,11 @@ public struct ServiceRegistry: Sendable {
   /// Says how directory services of a type in a composition file are made.
   public mutating func addDirectories(type: String, make: @escaping MakeDirectories) {
     directoryTypes[type] = DirectoryType(make: make)
+  }
+
+  /// Says how path info services of a type in a composition file are made.
+  public mutating func addPathInfos(type: String, make: @escaping MakePathInfos) {
+    pathInfoTypes[type] = PathInfoType(make: make)
   }
 
   /// Opens what a URL names.
@@ -102,6 +120,7 @@ public struct ServiceRegistry: Sendable {
     var registry = ServiceRegistry()
     registry.addMemory()
     registry.addCombinators()
+    registry.addStandardPathInfos()
     return registry
   }
 
@@ -120,7 +139,8 @@ public struct ServiceRegistry: Sendable {
     return OpenedServices(
       blobs: MemoryBlobService(),
       directories: MemoryDirectoryService(),
-      roots: MemoryRootNodes()
+      roots: MemoryRootNodes(),
+      pathInfos: MemoryPathInfoService()
     )
   }
 

@@ -72,7 +72,10 @@ public final class TreeCopier: Sendable {
 
   private func copyTree(_ root: B3Digest) async throws {
     guard let from = source.directories, let to = target.directories else {
-      throw ServiceError(.unsupported, "a store without directories can neither give nor take trees")
+      throw ServiceError(
+        .unsupported,
+        "a store without directories can neither give nor take trees"
+      )
     }
     var graph = DirectoryGraph(.rootToLeaves(expecting: root))
     var isEmpty = true
@@ -88,7 +91,8 @@ public final class TreeCopier: Sendable {
         }
         directories.wrappingAdd(1, ordering: .relaxed)
         for entry in directory.entries {
-          guard case .file(let digest, let size, _) = entry.node, seen.insert(digest).inserted else {
+          guard case .file(let digest, let size, _) = entry.node, seen.insert(digest).inserted
+          else {
             continue
           }
           if running == Self.parallelism {
@@ -144,7 +148,9 @@ public final class TreeCopier: Sendable {
     let isThere = try await to.has(digest)
     blobs.wrappingAdd(1, ordering: .relaxed)
     if isThere { return }
-    guard let reader = try await from.openRead(digest) else { throw ServiceError.blobNotFound(digest) }
+    guard let reader = try await from.openRead(digest) else {
+      throw ServiceError.blobNotFound(digest)
+    }
     guard reader.size == size else {
       throw ServiceError(
         .corrupt,

@@ -65,18 +65,21 @@ package final class GRPCPeer: Sendable {
   }
 
   /// Makes a call with one request and one answer, once.
+  ///
+  /// - Parameter timeout: How long it may take; by default what the options say about answers.
   func unary<Request: Sendable, Response: Sendable>(
     _ method: MethodDescriptor,
     _ request: Request,
     writing serializer: some MessageSerializer<Request>,
-    reading deserializer: some MessageDeserializer<Response>
+    reading deserializer: some MessageDeserializer<Response>,
+    timeout: Duration? = nil
   ) async throws -> Response {
     try await client.unary(
       request: ClientRequest(message: request),
       descriptor: method,
       serializer: serializer,
       deserializer: deserializer,
-      options: callOptions(timeout: options.answerTimeout)
+      options: callOptions(timeout: timeout ?? options.answerTimeout)
     ) { response in
       try response.message
     }

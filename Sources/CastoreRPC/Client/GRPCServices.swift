@@ -29,6 +29,9 @@ package final class GRPCServices: Sendable {
     registry.addRoots(type: "grpc") { [self] (fields, _) async throws(ServiceError) in
       GRPCRootNodes(try await peer(for: ServiceURL(fields.requiredString("url"))))
     }
+    registry.addPathInfos(type: "grpc") { [self] (fields, _) async throws(ServiceError) in
+      GRPCPathInfoService(try await peer(for: ServiceURL(fields.requiredString("url"))))
+    }
   }
 
   /// Opens the services of a URL.
@@ -37,7 +40,8 @@ package final class GRPCServices: Sendable {
     return OpenedServices(
       blobs: GRPCBlobService(peer),
       directories: GRPCDirectoryService(peer),
-      roots: GRPCRootNodes(peer)
+      roots: GRPCRootNodes(peer),
+      pathInfos: GRPCPathInfoService(peer)
     )
   }
 

@@ -6,6 +6,8 @@ package struct PeerOptions: Sendable {
   package var idleTimeout: Duration = .seconds(30)
   /// How long the server may take to make an upload durable after its last byte.
   package var commitTimeout: Duration = .seconds(600)
+  /// How long the server may take to compute the hash of a NAR, for which it reads a whole tree.
+  package var calculationTimeout: Duration = .seconds(3600)
   /// How often a call that may be repeated is tried while the server cannot be reached.
   package var attempts = 6
   /// How long to wait before the second try; doubled for every further one.

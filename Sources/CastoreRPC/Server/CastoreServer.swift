@@ -148,6 +148,10 @@ package final class CastoreServer: Sendable {
       registered.append(RootServer(roots))
       names.append(RootServer.name)
     }
+    if let pathInfos = services.pathInfos {
+      registered.append(PathInfoServer(pathInfos, calculator: services.calculator))
+      names += WireFamily.allCases.map { WireService.pathInfos.name(in: $0) }
+    }
     return (registered, names)
   }
 

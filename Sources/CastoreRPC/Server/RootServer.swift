@@ -82,7 +82,10 @@ package struct RootServer: RegistrableRPCService {
     do {
       node = try request.node.node
     } catch {
-      throw RPCError(code: .invalidArgument, message: "the root \(name) has no valid node: \(error)")
+      throw RPCError(
+        code: .invalidArgument,
+        message: "the root \(name) has no valid node: \(error)"
+      )
     }
     let old = try await withStatus {
       try await registry().putRoot(name, node, replace: request.replace)

@@ -1,4 +1,5 @@
 package import Castore
+package import NixStore
 
 /// What a server serves.
 package struct ServedServices: Sendable {
@@ -8,16 +9,24 @@ package struct ServedServices: Sendable {
   package var directories: (any Castore.DirectoryService)?
   /// Root names.
   package var roots: (any RootNodes)?
+  /// Path infos.
+  package var pathInfos: (any PathInfoService)?
+  /// Who computes the hashes of NARs for those who ask for it.
+  package var calculator: (any NARCalculator)?
 
   /// Names services.
   package init(
     blobs: (any Castore.BlobService)? = nil,
     directories: (any Castore.DirectoryService)? = nil,
-    roots: (any RootNodes)? = nil
+    roots: (any RootNodes)? = nil,
+    pathInfos: (any PathInfoService)? = nil,
+    calculator: (any NARCalculator)? = nil
   ) {
     self.blobs = blobs
     self.directories = directories
     self.roots = roots
+    self.pathInfos = pathInfos
+    self.calculator = calculator
   }
 }
 

@@ -14,7 +14,7 @@ package enum WireService: String, CaseIterable, Sendable {
   case blobs = "castore.v1.BlobService"
   /// Directories.
   case directories = "castore.v1.DirectoryService"
-  /// What is known about store paths. Its server comes with the module that knows them.
+  /// What is known about store paths.
   case pathInfos = "store.v1.PathInfoService"
 
   /// The full name in a family.

@@ -21,12 +21,16 @@ final class IndexEnvironment: @unchecked Sendable {
   private let folder: OwnedDescriptor
   private let tables: [MDB_dbi]
   private let map: IndexMap?
+  /// The index's file, which belongs to the environment.
+  let descriptor: CInt
   /// Read transactions that are reset, waiting to be renewed: that costs a tenth of starting one.
   private let idleReaders: [Guarded<IdleReaders>]
 
   /// What lookups have mapped since pages were last let go of, in bytes, about.
   private let mappedBytes = Atomic<Int>(0)
-  private static let mappedLimit = 4 << 20
+  private let mappedLimit = Atomic<Int>(4 << 20)
+  // Where more may be mapped, how often to look how much it is.
+  private static let lookingStep = 16 << 20
 
   private struct IdleReaders {
     // The transactions belong to whoever took them out of here, and to nobody else.
@@ -42,8 +46,11 @@ final class IndexEnvironment: @unchecked Sendable {
     path: String,
     isReadOnly: Bool
   ) {
+    var descriptor: mdb_filehandle_t = -1
+    mdb_env_get_fd(environment, &descriptor)
     self.environment = environment
     self.map = map
+    self.descriptor = descriptor
     self.folder = folder
     self.tables = tables
     self.path = path
@@ -132,10 +139,21 @@ final class IndexEnvironment: @unchecked Sendable {
       .partialValue
   }
 
+  /// Where in the index's file bytes of the map lie; `nil` where that is not known.
+  func fileOffset(of bytes: UnsafeRawBufferPointer) -> Int? {
+    map?.offset(of: bytes)
+  }
+
   /// Lets go of the memory that lookups have mapped. Costs a millisecond or less, and a soft page fault
   /// for each page that is needed again: for work that touches all of a large index.
   func releasePages() {
     map?.releasePages(size: usedBytes)
+  }
+
+  /// Sets how many bytes lookups may map, about, before they are let go of. Much is faster where most of
+  /// a large index is read once; it counts as memory of the process, but is shared and given up at need.
+  func allowMapping(of bytes: Int) {
+    mappedLimit.store(bytes, ordering: .relaxed)
   }
 
   /// Counts what a lookup has touched, and lets go of pages when it is much. Not while bytes of the map are
@@ -144,9 +162,13 @@ final class IndexEnvironment: @unchecked Sendable {
     // A fault maps up to sixteen pages at once, of which some were there before.
     let cost = byteCount &+ 4 * 4096
     let sum = mappedBytes.add(cost, ordering: .relaxed).newValue
-    if sum < Self.mappedLimit { return }
+    let limit = mappedLimit.load(ordering: .relaxed)
+    let step = min(limit, Self.lookingStep)
+    if sum < step { return }
     // One of those who come by at the same time does it.
-    if mappedBytes.exchange(0, ordering: .relaxed) >= Self.mappedLimit { releasePages() }
+    if mappedBytes.exchange(0, ordering: .relaxed) < step { return }
+    if step < limit, let mapped = IndexMap.mappedFileBytes, mapped < limit { return }
+    releasePages()
   }
 
   private func shardOfThread() -> Int {

@@ -32,10 +32,29 @@ struct IndexMap: Sendable {
     return nil
   }
 
+  /// Where bytes of the mapping lie in the file, which is mapped from its start.
+  func offset(of bytes: UnsafeRawBufferPointer) -> Int? {
+    guard let address = bytes.baseAddress, UInt(bitPattern: address) >= start else { return nil }
+    return Int(exactly: UInt(bitPattern: address) - start)
+  }
+
   /// Lets go of the pages of the first `size` bytes. Whoever reads them at the same time, or later,
   /// finds the same bytes there: the mapping is shared, and its pages stay in the page cache.
   func releasePages(size: UInt64) {
     guard let address = UnsafeMutableRawPointer(bitPattern: start) else { return }
     madvise(address, Int(clamping: size), MADV_DONTNEED)
+  }
+  /// How many bytes of files this process has mapped, as far as they count as its memory; `nil` where
+  /// `/proc` does not tell.
+  static var mappedFileBytes: Int? {
+    guard let file = fopen("/proc/self/statm", "re") else { return nil }
+    defer { fclose(file) }
+    var text = [CChar](repeating: 0, count: 128)
+    guard fgets(&text, CInt(text.count), file) != nil else { return nil }
+    // size resident shared text ...
+    let fields = text.prefix { $0 != 0 }.split(separator: CChar(UInt8(ascii: " ")))
+    guard fields.count > 2 else { return nil }
+    let digits = String(decoding: fields[2].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    return Int(digits).map { $0.multipliedReportingOverflow(by: Int(getpagesize())).partialValue }
   }
 }

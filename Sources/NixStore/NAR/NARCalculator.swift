@@ -29,9 +29,7 @@ public struct RenderingNARCalculator<
     if let blobs = blobs as? any LocalBlobAccess, blobs.isComplete,
       let directories = directories as? any LocalDirectoryAccess
     {
-      return try await onThread(named: "nar-hash") { () throws(ServiceError) in
-        try NARRenderer(blobs: blobs, directories: directories).summarize(node)
-      }
+      return try await summarize(node, NARRenderer(blobs: blobs, directories: directories))
     }
     var hasher = SHA256Hasher()
     do {
@@ -44,6 +42,44 @@ public struct RenderingNARCalculator<
       throw ServiceError(.cancelled, "computing a NAR's hash was given up", cause: error)
     }
     return NARSummary(size: hasher.byteCount, sha256: hasher.finalize())
+  }
+
+  /// Renders on a thread of its own, until that is done or the task is cancelled.
+  private func summarize(
+    _ node: Node,
+    _ renderer: NARRenderer
+  ) async throws(ServiceError) -> NARSummary {
+    let isCancelled = Guarded(false)
+    let result = await withTaskCancellationHandler {
+      do throws(ServiceError) {
+        return Result<NARSummary, ServiceError>.success(
+          try await onThread(named: "nar-hash") { () throws(ServiceError) in
+            var sink = AbandonableSHA256Sink(isAbandoned: isCancelled)
+            try renderer.render(node, to: &sink)
+            return NARSummary(size: sink.hasher.byteCount, sha256: sink.hasher.finalize())
+          }
+        )
+      } catch {
+        return .failure(error)
+      }
+    } onCancel: {
+      isCancelled.withLock { $0 = true }
+    }
+    if isCancelled.withLock({ $0 }), case .failure = result {
+      throw ServiceError(.cancelled, "computing a NAR's hash was given up")
+    }
+    return try result.get()
+  }
+}
+
+/// Hashes what is written to it until nobody wants the hash any more.
+private struct AbandonableSHA256Sink: ByteSink {
+  var hasher = SHA256Hasher()
+  let isAbandoned: Guarded<Bool>
+
+  mutating func write(_ bytes: UnsafeRawBufferPointer) throws {
+    if isAbandoned.withLock({ $0 }) { throw CancellationError() }
+    hasher.update(bytes)
   }
 }
 

@@ -147,3 +147,17 @@ final class NARInput: Sendable {
     state.notifyAll()
   }
 }
+
+/// A value that moves to another thread once.
+// Sendable: the first thread gives the value up when it hands the box over.
+private final class SingleOwner<Value>: @unchecked Sendable {
+  private var value: Value
+
+  init(_ value: Value) {
+    self.value = value
+  }
+
+  func withValue(_ body: (inout Value) -> Void) {
+    body(&value)
+  }
+}

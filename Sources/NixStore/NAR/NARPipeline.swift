@@ -1,23 +1,26 @@
 internal import Castore
+internal import Glibc
 internal import Platform
 
-/// Lets a producer run ahead of whoever takes its pieces, on a thread of its own, by a few buffers.
+/// Has a NAR rendered ahead of whoever takes it, by a few buffers, on threads of their own.
 ///
-/// A NAR that fits into one buffer needs no thread.
+/// Each thread plans a stretch, while the others wait, and then fills it beside them. A NAR that fits into
+/// two stretches needs no thread.
 final class NARPipeline {
   /// What comes next in the NAR.
   enum Output {
     case bytes(UnsafeRawBufferPointer)
-    case file(NARProducer.BlobFile, size: UInt64)
+    case file(NARFiller.BlobFile, size: UInt64)
   }
 
-  private static let bufferSize = 512 << 10
-  private static let bufferCount = 4
+  private static let bufferCount = 6
 
-  private var producer: NARProducer
+  private var planner: NARPlanner
+  private let filler: NARFiller
 
-  init(_ producer: NARProducer) {
-    self.producer = producer
+  init(_ planner: NARPlanner, _ filler: NARFiller) {
+    self.planner = planner
+    self.filler = filler
   }
 
   /// Hands all pieces to `body`, in order, on the calling thread.
@@ -27,32 +30,23 @@ final class NARPipeline {
     _ body: (Output) throws(ServiceError) -> Void
   ) throws(ServiceError) -> UInt64 {
     var total: UInt64 = 0
-    let first = Buffer(count: Self.bufferSize)
-    let piece = try producer.next(into: first.memory)
-    if case .end = piece { return 0 }
-    try hand(piece, first, &total, body)
-    guard case .bytes(let count) = piece, count <= Self.bufferSize / 4 else {
-      return try runAhead(&total, body)
+    guard let first = try planner.next() else { return 0 }
+    guard let second = try planner.next() else {
+      let buffer = Buffer(count: NARPlanner.bufferLength)
+      try hand(filler.fill(buffer.memory, from: first), buffer, &total, body)
+      return total
     }
-    // Most likely the end: see without a thread.
-    let second = try producer.next(into: first.memory)
-    if case .end = second { return total }
-    try hand(second, first, &total, body)
-    return try runAhead(&total, body)
-  }
-
-  private func runAhead(
-    _ total: inout UInt64,
-    _ body: (Output) throws(ServiceError) -> Void
-  ) throws(ServiceError) -> UInt64 {
-    let queue = PieceQueue(bufferCount: Self.bufferCount, bufferSize: Self.bufferSize)
-    let box = SingleOwner(producer)
-    do throws(Errno) {
-      _ = try NativeThread(name: "nar-render") { box.withValue { queue.fill(from: &$0) } }
-    } catch {
-      throw ServiceError(error, "cannot start a thread")
-    }
+    let queue = StretchQueue(planner, planned: [first, second], bufferCount: Self.bufferCount)
     defer { queue.cancel() }
+    for number in 0..<max(2, sysconf(Int32(_SC_NPROCESSORS_ONLN))) {
+      do throws(Errno) {
+        let filler = filler
+        _ = try NativeThread(name: "nar-render") { queue.work(filler) }
+      } catch {
+        // One is enough.
+        if number == 0 { throw ServiceError(error, "cannot start a thread") }
+      }
+    }
     while let (piece, buffer) = try queue.take() {
       try hand(piece, buffer, &total, body)
       queue.giveBack(buffer)
@@ -61,7 +55,7 @@ final class NARPipeline {
   }
 
   private func hand(
-    _ piece: NARProducer.Piece,
+    _ piece: NARFiller.Piece,
     _ buffer: Buffer,
     _ total: inout UInt64,
     _ body: (Output) throws(ServiceError) -> Void
@@ -73,11 +67,19 @@ final class NARPipeline {
     case .file(let file, let size):
       total += size
       try body(.file(file, size: size))
-    case .end: break
+    case .blob(let contents):
+      total += contents.size
+      var offset: UInt64 = 0
+      while offset < contents.size {
+        let count = Int(min(contents.size - offset, UInt64(NARPlanner.stretchLength)))
+        try filler.read(contents, at: offset, count: count, into: buffer.memory)
+        try body(.bytes(UnsafeRawBufferPointer(rebasing: buffer.memory[..<count])))
+        offset += UInt64(count)
+      }
     }
   }
 
-  /// Memory that is handed back and forth between two threads.
+  /// Memory that is handed back and forth between threads.
   // Sendable: whoever took it from the queue, and nobody else, uses it until it is back in the queue.
   final class Buffer: @unchecked Sendable {
     let memory: UnsafeMutableRawBufferPointer
@@ -92,67 +94,98 @@ final class NARPipeline {
   }
 }
 
-/// A value that moves to another thread once.
-// Sendable: the first thread gives the value up when it hands the box over.
-final class SingleOwner<Value>: @unchecked Sendable {
-  private var value: Value
+/// Stretches on their way from those who fill them to the one who takes them, in order.
+private final class StretchQueue: Sendable {
+  private typealias Filled = Result<(NARFiller.Piece, NARPipeline.Buffer), ServiceError>
 
-  init(_ value: Value) {
-    self.value = value
-  }
-
-  func withValue(_ body: (inout Value) -> Void) {
-    body(&value)
-  }
-}
-
-/// Pieces that were produced and not taken yet, with the buffers they lie in.
-private final class PieceQueue: Sendable {
   private struct State {
+    /// Away while somebody plans with it, and gone at the end.
+    var planner: NARPlanner?
+    var planned: [NARStretch]
     var free: [NARPipeline.Buffer]
-    var ready: [(NARProducer.Piece, NARPipeline.Buffer)] = []
-    var end: Result<Void, ServiceError>?
+    var nextNumber = 0
+    var filled: [Int: Filled] = [:]
+    var taken = 0
+    var isPlanned = false
     var isCancelled = false
+
+    var isOver: Bool { isPlanned || isCancelled }
+    var canPlan: Bool { planner != nil && !free.isEmpty }
   }
 
   private let state: Monitor<State>
 
-  init(bufferCount: Int, bufferSize: Int) {
-    let buffers = (0..<bufferCount).map { _ in NARPipeline.Buffer(count: bufferSize) }
-    state = Monitor(State(free: buffers))
+  init(_ planner: NARPlanner, planned: [NARStretch], bufferCount: Int) {
+    let buffers = (0..<bufferCount).map { _ in
+      NARPipeline.Buffer(count: NARPlanner.bufferLength)
+    }
+    state = Monitor(State(planner: planner, planned: planned, free: buffers))
   }
 
-  func fill(from producer: inout NARProducer) {
-    while true {
-      let buffer = state.withLock(waitingWhile: { $0.free.isEmpty && !$0.isCancelled }) { state in
-        state.isCancelled ? nil : state.free.popLast()
-      }
-      guard let buffer else { return }
+  /// Plans and fills stretches until there are no more.
+  func work(_ filler: NARFiller) {
+    while let (number, stretch, buffer) = plan() {
+      let result: Filled
       do throws(ServiceError) {
-        let piece = try producer.next(into: buffer.memory)
-        if case .end = piece { return finish(.success(())) }
-        state.withLock { $0.ready.append((piece, buffer)) }
-        state.notifyAll()
+        result = .success((try filler.fill(buffer.memory, from: stretch), buffer))
       } catch {
-        return finish(.failure(error))
+        result = .failure(error)
       }
+      state.withLock { $0.filled[number] = result }
+      state.notifyAll()
     }
   }
 
-  private func finish(_ result: Result<Void, ServiceError>) {
-    state.withLock { $0.end = result }
-    state.notifyAll()
-  }
-
-  func take() throws(ServiceError) -> (NARProducer.Piece, NARPipeline.Buffer)? {
-    try state.withLock(
-      waitingWhile: { $0.ready.isEmpty && $0.end == nil },
-      { (state) throws(ServiceError) in
-        if !state.ready.isEmpty { return state.ready.removeFirst() }
-        try state.end?.get()
-        return nil
+  private func plan() -> (Int, NARStretch, NARPipeline.Buffer)? {
+    typealias Turn = (planner: NARPlanner, planned: NARStretch?, buffer: NARPipeline.Buffer)
+    let turn = state.withLock(
+      waitingWhile: { !$0.isOver && !$0.canPlan },
+      { state -> Turn? in
+        guard !state.isOver, let buffer = state.free.popLast(),
+          let planner = state.planner.take()
+        else { return nil }
+        return (planner, state.planned.isEmpty ? nil : state.planned.removeFirst(), buffer)
       }
     )
+    guard case (var planner, let planned, let buffer)? = turn else { return nil }
+    let next: Result<NARStretch?, ServiceError>
+    do throws(ServiceError) {
+      let stretch: NARStretch? = if let planned { planned } else { try planner.next() }
+      next = .success(stretch)
+    } catch {
+      next = .failure(error)
+    }
+    let work = state.withLock { state -> (Int, NARStretch, NARPipeline.Buffer)? in
+      switch next {
+      case .success(let stretch?):
+        state.planner = planner
+        state.nextNumber += 1
+        return (state.nextNumber - 1, stretch, buffer)
+      case .success(nil): break
+      case .failure(let error):
+        state.filled[state.nextNumber] = .failure(error)
+        state.nextNumber += 1
+      }
+      state.isPlanned = true
+      return nil
+    }
+    state.notifyAll()
+    return work
+  }
+
+  /// The next stretch; `nil` after the last.
+  func take() throws(ServiceError) -> (NARFiller.Piece, NARPipeline.Buffer)? {
+    let next = state.withLock(
+      waitingWhile: { state in
+        state.filled[state.taken] == nil && !(state.isPlanned && state.taken == state.nextNumber)
+      },
+      { state -> Filled? in
+        let next = state.filled.removeValue(forKey: state.taken)
+        state.taken += 1
+        return next
+      }
+    )
+    return try next?.get()
   }
 
   func giveBack(_ buffer: NARPipeline.Buffer) {

@@ -5,7 +5,7 @@ internal import Platform
 
 /// Writes trees of services at hand as NARs.
 ///
-/// One thread reads while another writes, a few buffers ahead; memory is bounded, whatever the tree.
+/// Several threads read while another writes, a few buffers ahead; memory is bounded, whatever the tree.
 /// Errors name the path inside the tree: `.notFound` where a blob or directory is missing, `.corrupt`
 /// where a blob is not as long as its node says.
 public struct NARRenderer: Sendable {
@@ -26,9 +26,7 @@ public struct NARRenderer: Sendable {
     _ node: Node,
     to sink: inout Sink
   ) throws(ServiceError) -> UInt64 {
-    let producer = NARProducer(node, blobs: blobs, directories: directories)
-    let pipeline = NARPipeline(producer)
-    return try pipeline.run { (piece) throws(ServiceError) in
+    try pipeline(node, fileThreshold: .max).run { (piece) throws(ServiceError) in
       guard case .bytes(let bytes) = piece else {
         preconditionFailure("no blob is long enough to be given as a file")
       }
@@ -49,19 +47,21 @@ public struct NARRenderer: Sendable {
     _ node: Node,
     toDescriptor number: CInt
   ) throws(ServiceError) -> UInt64 {
-    let producer = NARProducer(
-      node,
-      blobs: blobs,
-      directories: directories,
-      fileThreshold: 256 << 10
-    )
     let output = DescriptorOutput(number: number)
-    return try NARPipeline(producer).run { (piece) throws(ServiceError) in
+    output.widen()
+    return try pipeline(node, fileThreshold: 256 << 10).run { (piece) throws(ServiceError) in
       switch piece {
       case .bytes(let bytes): try output.write(bytes)
       case .file(let file, let size): try output.copy(file.descriptor, size: size)
       }
     }
+  }
+
+  private func pipeline(_ node: Node, fileThreshold: UInt64) -> NARPipeline {
+    NARPipeline(
+      NARPlanner(node, directories: directories, fileThreshold: fileThreshold),
+      NARFiller(node: node, blobs: blobs, directories: directories)
+    )
   }
 
   /// Writes the bytes of a blob to a sink, as they are. Blocks.

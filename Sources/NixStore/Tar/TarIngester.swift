@@ -3,8 +3,8 @@ public import Castore
 /// Stores the trees that tar archives hold.
 ///
 /// Entries may come in any order; directories that are missing are made, and a later entry replaces an
-/// earlier one of the same path. Files, directories and symbolic links are taken; anything else is an
-/// error. The archive must have a single entry at its top, or one for `.` around everything. May be
+/// earlier one of the same path. Files, directories and links are taken, a hard link as one more copy of
+/// what it is a link to, which must have come before; anything else is an error. The archive must have a single entry at its top, or one for `.` around everything. May be
 /// compressed. One that is cut off between two entries looks whole, as it does to tar itself.
 public struct TarIngester: Sendable {
   /// How to ingest.
@@ -48,6 +48,8 @@ public struct TarIngester: Sendable {
       case .file(let size, let isExecutable):
         let digest = try store(path, size: size, reader)
         try tree.add(path, .file(digest: digest, size: size, isExecutable: isExecutable))
+      case .hardLink(let original):
+        try tree.addLink(path, to: try self.path(original))
       case .other(let type):
         throw .unsupportedEntry(path: path.description, type: type)
       }

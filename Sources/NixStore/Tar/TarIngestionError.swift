@@ -8,7 +8,9 @@ public enum TarIngestionError: Error, Sendable {
   case invalidPath(path: String, CastorePathError)
   /// The path of an entry is deeper than allowed.
   case tooDeep(path: String, limit: Int)
-  /// An entry that is neither file, directory nor symbolic link.
+  /// A hard link to something that is no file or symbolic link of the archive before it.
+  case danglingLink(path: String, to: String)
+  /// An entry that is neither file, directory nor link.
   case unsupportedEntry(path: String, type: String)
   /// The target of a symbolic link is none.
   case invalidTarget(path: String, SymlinkTargetError)
@@ -36,6 +38,8 @@ extension TarIngestionError: CustomStringConvertible {
     case .invalidPath(let path, let error): "the entry '\(path)': \(error)"
     case .tooDeep(let path, let limit):
       "the entry '\(path.prefix(200))' is nested deeper than \(limit) directories"
+    case .danglingLink(let path, let original):
+      "the entry '\(path)' is a hard link to '\(original)', but no file of that path came before it"
     case .unsupportedEntry(let path, let type):
       "the entry '\(path)' is a \(type), which cannot be stored"
     case .invalidTarget(let path, let error): "the entry '\(path)': \(error)"

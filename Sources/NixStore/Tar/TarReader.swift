@@ -12,6 +12,8 @@ struct TarReader: ~Copyable {
     case file(size: UInt64, isExecutable: Bool)
     case directory
     case symlink(target: [UInt8])
+    /// Another name of an entry that came before.
+    case hardLink(to: [UInt8])
     case other(String)
   }
 
@@ -76,7 +78,9 @@ struct TarReader: ~Copyable {
     }
     guard let entry, let path = Self.bytes(archive_entry_pathname(entry)) else { throw unreadable }
     lastPath = path
-    if archive_entry_hardlink(entry) != nil { return (path, .other("hard link")) }
+    if let original = Self.bytes(archive_entry_hardlink(entry)) {
+      return (path, .hardLink(to: original))
+    }
     switch archive_entry_filetype(entry) {
     case S_IFREG:
       guard archive_entry_size_is_set(entry) != 0,

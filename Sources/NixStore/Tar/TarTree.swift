@@ -39,6 +39,30 @@ struct TarTree {
     folders[parent][name] = .node(node)
   }
 
+  /// Adds another name of a file or link that is there.
+  mutating func addLink(
+    _ path: CastorePath,
+    to original: CastorePath
+  ) throws(TarIngestionError) {
+    guard let node = node(at: original) else {
+      throw .danglingLink(path: path.description, to: original.description)
+    }
+    try add(path, node)
+  }
+
+  /// The file or link at a path.
+  private func node(at path: CastorePath) -> Node? {
+    var number = 0
+    for name in path.components.dropLast() {
+      guard case .folder(let child) = folders[number][name] else { return nil }
+      number = child
+    }
+    guard let name = path.lastComponent, case .node(let node) = folders[number][name] else {
+      return nil
+    }
+    return node
+  }
+
   /// Stores all directories, leaves first.
   ///
   /// - Returns: The root, with its name in the archive; without, where the archive has an entry for the

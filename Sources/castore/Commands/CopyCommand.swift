@@ -2,6 +2,8 @@ import ArgumentParser
 import Castore
 import CastoreComposition
 import Glibc
+import NixCompat
+import NixStore
 import Platform
 
 struct CopyCommand: AsyncParsableCommand {
@@ -9,7 +11,8 @@ struct CopyCommand: AsyncParsableCommand {
     commandName: "copy",
     abstract: "Bring roots with all they refer to from one store to another.",
     discussion: """
-      Only what is missing there travels, and the name is recorded last. Broken off and repeated, \
+      Only what is missing there travels, and the name is recorded last; a store path comes after \
+      the store paths that it refers to. Broken off and repeated, \
       a copy goes on where it was. Prints the name and digest of each root, separated by a tab, once \
       it is there. Either store may be on this machine or elsewhere.
       """
@@ -31,7 +34,10 @@ struct CopyCommand: AsyncParsableCommand {
 
   func run() async throws {
     let source = try await store.openServices()
-    let target = try await store.openOther(to, create: true)
+    // Options come into being by being parsed.
+    let certificates = store.trustedCertificates.map { ["--trusted-certificates=\($0)"] } ?? []
+    let targetOptions = try StoreOptions.parse(["--store=\(to)"] + certificates)
+    let target = try await targetOptions.openServices(create: true)
     let copier = TreeCopier(from: source.opened, to: target.opened)
     let work = Guarded<Task<Void, any Error>?>(nil)
     let isStopped = Guarded(false)
@@ -40,9 +46,8 @@ struct CopyCommand: AsyncParsableCommand {
       work.withLock { $0 }?.cancel()
     }
     var values: [JSON] = []
-    for path in paths {
-      let name = path.components.last ?? path.root
-      let node = try await path.resolve(in: source)
+    for item in try await items(in: source) {
+      let (name, node) = (item.name, item.node)
       let before = copier.progress
       let line = ProgressLine {
         let now = copier.progress
@@ -57,7 +62,7 @@ struct CopyCommand: AsyncParsableCommand {
         if isStopped.withLock({ $0 }) { task.cancel() }
         try await task.value
       }
-      try await record(node, as: name, in: target)
+      try await record(item, in: target)
       let now = copier.progress
       let sent = (now.blobsSent - before.blobsSent, now.directoriesSent - before.directoriesSent)
       note(
@@ -82,9 +87,40 @@ struct CopyCommand: AsyncParsableCommand {
     if json { try Output.line(JSON.array(values).text) }
   }
 
-  private func record(_ node: Node, as name: PathComponent, in target: Services) async throws {
+  private struct Item {
+    var name: PathComponent
+    var node: Node
+    /// What is known about it, if it is a store path.
+    var info: PathInfo?
+  }
+
+  /// What is to be copied, in order.
+  private func items(in source: Services) async throws -> [Item] {
+    var items: [Item] = []
+    var seen: Set<NixCompat.StorePath> = []
+    for path in paths {
+      guard let info = try await source.pathInfo(named: path) else {
+        let node = try await path.resolve(in: source)
+        items.append(Item(name: path.components.last ?? path.root, node: node))
+        continue
+      }
+      for info in try await source.closure(of: info) where seen.insert(info.storePath).inserted {
+        items.append(
+          Item(name: try PathComponent(info.storePath.baseName), node: info.node, info: info)
+        )
+      }
+    }
+    return items
+  }
+
+  private func record(_ item: Item, in target: Services) async throws {
+    if let info = item.info {
+      _ = try await target.pathInfos.put(info)
+      return
+    }
+    let name = item.name
     do {
-      try await castore.record(name, node, replace: replace, in: target)
+      try await castore.record(name, item.node, replace: replace, in: target)
     } catch let error as ServiceError where error.code == .unsupported {
       // Other servers of the protocol keep no names.
       note("castore: \(name): everything is there, but \(target.name) keeps no names")

@@ -27,7 +27,9 @@ struct DaemonCommand: AsyncParsableCommand {
   )
   var listen: [String] = []
 
-  @Option(help: ArgumentHelp("Encrypt TCP: the certificates (PEM), one's own first.", valueName: "file"))
+  @Option(
+    help: ArgumentHelp("Encrypt TCP: the certificates (PEM), one's own first.", valueName: "file")
+  )
   var tlsCertificates: String?
 
   @Option(help: ArgumentHelp("Encrypt TCP: the private key (PEM).", valueName: "file"))
@@ -102,17 +104,22 @@ struct DaemonCommand: AsyncParsableCommand {
 
   private func served(_ services: Services) -> ServedServices {
     let opened = services.opened
+    let calculator = services.rememberingCalculator
     guard readOnly else {
       return ServedServices(
         blobs: opened.blobs,
         directories: opened.directories,
-        roots: opened.roots
+        roots: opened.roots,
+        pathInfos: opened.pathInfos,
+        calculator: calculator
       )
     }
     return ServedServices(
       blobs: opened.blobs.map { ReadOnlyBlobService($0) },
       directories: opened.directories.map { ReadOnlyDirectoryService($0) },
-      roots: opened.roots.map { ReadOnlyRootNodes($0) }
+      roots: opened.roots.map { ReadOnlyRootNodes($0) },
+      pathInfos: opened.pathInfos.map { ReadOnlyPathInfoService($0) },
+      calculator: calculator
     )
   }
 }

@@ -1,18 +1,17 @@
 import ArgumentParser
 import Castore
-import CastoreStorage
 import Glibc
 import NixStore
 import Platform
 
 extension ImportCommand {
   /// Imports the tree of an archive.
-  func importArchive(_ path: String) throws {
+  func importArchive(_ path: String) async throws {
     let givenName = try name.map(parseRootName)
-    let store = try store.open(create: true)
+    let services = try await store.openServices(create: true)
     let input = try openInput(path)
-    let writer = try store.makeWriter()
-    try SignalWatcher.watch([SIGINT, SIGTERM]) { _ in writer.abandon() }
+    let sink = try services.makeSink()
+    try SignalWatcher.watch([SIGINT, SIGTERM]) { _ in sink.abandon() }
     var options = TarIngester.Options()
     options.sizeRule = directorySizeRule.rule
     let progress = FileOffset(input.number)
@@ -22,11 +21,12 @@ extension ImportCommand {
     let root: (name: PathComponent?, node: Node)
     do {
       defer { line.finish() }
-      root = try TarIngester(into: writer, options: options).ingest(descriptor: input.number)
-      try writer.flush()
+      root = try TarIngester(into: sink, options: options).ingest(descriptor: input.number)
+      try sink.flush()
     }
     let name = try givenName ?? root.name ?? Self.name(ofArchive: path)
-    try record(name, root.node, replace: replace, in: store)
+    try await record(name, root.node, replace: replace, in: services)
+    await services.settle()
     if json {
       let member = JSON.bytes("name", name.bytes)
       try Output.line(JSON.array([.object([member] + JSON.members(of: root.node))]).text)

@@ -65,7 +65,7 @@ struct ImportCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    if let tar { return try importArchive(tar) }
+    if let tar { return try await importArchive(tar) }
     // Names are settled before anything is read: a bad one must not show up after an hour.
     let imports = try paths.map(ArgumentBytes.bytes).map {
       (path: $0, name: try defaultName(for: $0))

@@ -2,29 +2,34 @@ import Castore
 import CastoreComposition
 import CastoreStorage
 import FileTree
+import NixStore
 
 /// What a command works on, wherever it is.
 struct Services: Sendable {
   var blobs: any BlobService
   var directories: any DirectoryService
   var roots: any RootNodes
+  var pathInfos: any PathInfoService
   /// The store that these are the services of, where it is on this machine.
   var local: LocalStore?
   /// The store on this machine that they consist of or are kept in, where there is exactly one.
   var near: LocalStore?
+  /// Store paths of a store elsewhere, which are still known while it cannot be reached.
+  private var knownStorePaths: (any RootNodes)?
   /// For messages.
   var name: String
   /// What is to be done before the process ends.
   var onSettle: [@Sendable () async -> Void] = []
 
   enum Kind {
-    case blobs, directories, roots
+    case blobs, directories, roots, pathInfos
   }
 
   /// No services yet.
   init(name: String) {
     let missing = MissingServices(name: name)
     (blobs, directories, roots) = (missing, missing, missing)
+    pathInfos = MissingPathInfos(name: name)
     self.name = name
   }
 
@@ -33,10 +38,12 @@ struct Services: Sendable {
     if let blobs = opened.blobs { self.blobs = blobs }
     if let directories = opened.directories { self.directories = directories }
     if let roots = opened.roots { self.roots = roots }
+    if let pathInfos = opened.pathInfos { self.pathInfos = pathInfos }
   }
 
   init(_ store: LocalStore, name: String) {
     (blobs, directories, roots) = (store, store, store)
+    pathInfos = store.pathInfos
     (local, near) = (store, store)
     self.name = store.path
   }
@@ -48,6 +55,7 @@ struct Services: Sendable {
     case .blobs: blobs = other.blobs
     case .directories: directories = other.directories
     case .roots: roots = other.roots
+    case .pathInfos: pathInfos = other.pathInfos
     }
   }
 
@@ -62,10 +70,16 @@ struct Services: Sendable {
     // Which far store the names are of shows in the file's name.
     let source = B3Digest(hashing: [UInt8](name.utf8)).formatted(.hex).prefix(16)
     let roots = CachingRootNodes(far: roots, file: "\(near.path)/far-roots-\(source)")
+    let storePaths = CachingRootNodes(
+      far: storePaths,
+      file: "\(near.path)/far-store-paths-\(source)"
+    )
     var services = self
     (services.blobs, services.directories, services.roots) = (blobs, directories, roots)
+    services.knownStorePaths = storePaths
     services.onSettle += [
       { await blobs.settle() }, { await directories.settle() }, { await roots.settle() },
+      { await storePaths.settle() },
     ]
     return services
   }
@@ -81,15 +95,20 @@ struct Services: Sendable {
     return CachingDirectoryService(near: LRUDirectoryService(capacity: 16_384), far: directories)
   }
 
-  /// What stands at the top of a mount: named roots and, in a store on this machine, store paths.
-  var topNodes: any RootNodes { local?.namedRootsAndStorePaths ?? roots }
+  /// Store paths as names.
+  var storePaths: any RootNodes { knownStorePaths ?? Self.names(of: pathInfos) }
+
+  private static func names(of pathInfos: some PathInfoService) -> any RootNodes {
+    PathInfoRootNodes(pathInfos)
+  }
 
   /// The services, as the composition module calls them.
   var opened: OpenedServices {
     OpenedServices(
       blobs: blobs,
       directories: directories,
-      roots: roots is MissingServices ? nil : roots
+      roots: roots is MissingServices ? nil : roots,
+      pathInfos: pathInfos is MissingPathInfos ? nil : pathInfos
     )
   }
 

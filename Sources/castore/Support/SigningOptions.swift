@@ -1,6 +1,5 @@
 import ArgumentParser
 import Castore
-import CastoreStorage
 import NixCompat
 import NixStore
 
@@ -14,15 +13,22 @@ struct SigningOptions: ParsableArguments {
   )
   var secretKeyFile: String?
 
-  /// The path infos of a store, which are signed when they are put where a key is given.
-  func pathInfos(of store: LocalStore) throws -> any PathInfoService {
-    guard let secretKeyFile else { return store.pathInfos }
+  /// Path infos, which are signed when they are put where a key is given.
+  func pathInfos(of services: Services) throws -> any PathInfoService {
+    guard let secretKeyFile else { return services.pathInfos }
     let text = try readAll(of: secretKeyFile, limit: 64 << 10)
     do {
       let key = try NixSecretKey(parsing: String(decoding: text, as: UTF8.self))
-      return SigningPathInfoService(store.pathInfos, key: key)
+      return Self.signing(services.pathInfos, key)
     } catch {
       throw CommandError("\(secretKeyFile) does not hold a secret key: \(error)")
     }
+  }
+
+  private static func signing(
+    _ infos: some PathInfoService,
+    _ key: NixSecretKey
+  ) -> any PathInfoService {
+    SigningPathInfoService(infos, key: key)
   }
 }

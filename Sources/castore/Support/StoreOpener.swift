@@ -3,6 +3,7 @@ import CastoreComposition
 import CastoreRPC
 import CastoreStorage
 import Glibc
+import NixStore
 import Platform
 
 /// Opens stores by their addresses, each local one once.
@@ -50,13 +51,21 @@ final class StoreOpener: Sendable {
     grpc.register(in: &registry)
     registry.addScheme("local") { [self] url async throws(ServiceError) in
       let store = try local(url, create: true)
-      return OpenedServices(blobs: store, directories: store, roots: store)
+      return OpenedServices(
+        blobs: store,
+        directories: store,
+        roots: store,
+        pathInfos: store.pathInfos
+      )
     }
     registry.addBlobs(type: "local") { [self] (fields, _) async throws(ServiceError) in
       try local(path: fields.requiredString("path"), create: true)
     }
     registry.addDirectories(type: "local") { [self] (fields, _) async throws(ServiceError) in
       try local(path: fields.requiredString("path"), create: true)
+    }
+    registry.addPathInfos(type: "local") { [self] (fields, _) async throws(ServiceError) in
+      try local(path: fields.requiredString("path"), create: true).pathInfos
     }
     registry.addRoots(type: "local") { [self] (fields, _) async throws(ServiceError) in
       try local(path: fields.requiredString("path"), create: true)

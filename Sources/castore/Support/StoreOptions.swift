@@ -43,6 +43,9 @@ struct StoreOptions: ParsableArguments {
   @Option(help: ArgumentHelp("For experts: root names from here.", valueName: "url"))
   var rootService: String?
 
+  @Option(help: ArgumentHelp("For experts: path infos from here.", valueName: "url"))
+  var pathInfoService: String?
+
   @Option(
     help: ArgumentHelp(
       "Certificates (PEM) to trust with grpc+https instead of the system's.",
@@ -58,8 +61,11 @@ struct StoreOptions: ParsableArguments {
     for (option, value) in [
       ("--cache", cache), ("--composition", composition), ("--blob-service", blobService),
       ("--directory-service", directoryService), ("--root-service", rootService),
+      ("--path-info-service", pathInfoService),
     ] where value != nil {
-      throw ValidationError("\(option): this command needs one local store; give --store local:PATH")
+      throw ValidationError(
+        "\(option): this command needs one local store; give --store local:PATH"
+      )
     }
     return try open(path: localPath(of: storeURL()), create: create)
   }
@@ -84,6 +90,13 @@ struct StoreOptions: ParsableArguments {
       if let rootService {
         services.replace(try await opener.open(rootService), only: .roots, named: rootService)
       }
+      if let pathInfoService {
+        services.replace(
+          try await opener.open(pathInfoService),
+          only: .pathInfos,
+          named: pathInfoService
+        )
+      }
       if let cache { services = try await services.cached(in: cache, opener) }
       services.near = services.local ?? opener.onlyLocalStore
       return services
@@ -94,27 +107,17 @@ struct StoreOptions: ParsableArguments {
     }
   }
 
-  /// Opens another store, as these options say how.
-  func openOther(_ url: String, create: Bool) async throws -> Services {
-    let opener = StoreOpener(trustedCertificates: trustedCertificates)
-    do throws(ServiceError) {
-      var services = try await opener.openStore(url, create: create)
-      services.near = services.local ?? opener.onlyLocalStore
-      return services
-    } catch {
-      if error.code == .invalidArgument { throw ValidationError(error.description) }
-      throw error
-    }
-  }
-
-  private func openMain(_ opener: StoreOpener, create: Bool) async throws(ServiceError) -> Services {
+  private func openMain(_ opener: StoreOpener, create: Bool) async throws(ServiceError) -> Services
+  {
     if let composition {
       if url != nil {
         throw ServiceError(.invalidArgument, "give either --store or --composition, not both")
       }
       return try await opener.compose(file: composition)
     }
-    if blobService != nil && directoryService != nil && rootService != nil {
+    if blobService != nil && directoryService != nil
+      && (rootService != nil || pathInfoService != nil)
+    {
       return Services(name: "several services")
     }
     let url: String

@@ -29,7 +29,7 @@ struct StorePath: ExpressibleByArgument {
   /// What stands there, wherever the store is.
   func resolve(in services: Services) async throws -> Node {
     if let local = services.local { return try resolve(in: local) }
-    guard var node = try await services.roots.node(named: root) else {
+    guard var node = try await services.topNodes.node(named: root) else {
       throw CommandError("there is no root named '\(root)' in \(services.name)")
     }
     var path = root.description

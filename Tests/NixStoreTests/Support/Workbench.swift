@@ -15,7 +15,7 @@ final class Workbench: Sendable {
 
   /// Runs a script that stops at its first error, in the test's folder; standard output comes back.
   ///
-  /// `castore` is the binary of this build, `nix-store` and the like work on the test's own store.
+  /// `castore` is the binary of this build (`$binary` its path), `nix-store` and the like work on the test's own store.
   @discardableResult
   func run(_ script: String) throws -> String {
     let (status, output, errors) = try start(script)
@@ -38,7 +38,11 @@ final class Workbench: Sendable {
     let process = Process()
     process.executableURL = URL(fileURLWithPath: "/bin/bash")
     let binary = try Shell.built("castore")
-    let preamble = "set -euo pipefail; castore() { \"\(binary)\" \"$@\"; }; export LC_ALL=C\n"
+    let preamble = """
+      set -euo pipefail; export LC_ALL=C
+      binary="\(binary)"; castore() { "$binary" "$@"; }
+
+      """
     process.arguments = ["-c", preamble + script]
     process.currentDirectoryURL = URL(fileURLWithPath: folder.path)
     process.environment = [

@@ -35,14 +35,15 @@ struct NixAddCommand: AsyncParsableCommand {
   func run() async throws {
     // Names are settled before anything is read.
     let adds = try paths.map(ArgumentBytes.bytes).map { (path: $0, name: try storeName(for: $0)) }
-    let store = try store.open(create: true)
-    let infos = try signing.pathInfos(of: store)
+    let services = try await store.openServices(create: true)
+    services.local?.expectBulkReading()
+    let infos = try signing.pathInfos(of: services)
+    let calculator = services.calculator
     let importing = CancellableImport()
     try SignalWatcher.watch([SIGINT, SIGTERM]) { _ in importing.cancel() }
     for (path, name) in adds {
-      let node = try importing.run(path, into: store)
-      let renderer = NARRenderer(blobs: store, directories: store)
-      let summary = try renderer.summarize(node)
+      let node = try importing.run(path, into: services.makeSink())
+      let summary = try await calculator.calculateNAR(of: node)
       let address = ContentAddress.recursive(NixHash(summary.sha256))
       let storePath = try NixCompat.StorePath(name: name, address: address)
       let known = try await infos.get(storePath.digest)
@@ -59,6 +60,7 @@ struct NixAddCommand: AsyncParsableCommand {
       }
       try Output.line(storePath.absolutePath)
     }
+    await services.settle()
   }
 
   private func storeName(for path: [UInt8]) throws -> String {
@@ -85,8 +87,8 @@ final class CancellableImport: Sendable {
   }
 
   /// Imports the file, folder or link at a path, and waits until it is durable.
-  func run(_ path: [UInt8], into store: LocalStore, shows name: String? = nil) throws -> Node {
-    let importer = TreeImporter(into: try store.makeWriter())
+  func run(_ path: [UInt8], into sink: any TreeSink, shows name: String? = nil) throws -> Node {
+    let importer = TreeImporter(into: sink)
     let isCancelled = state.withLock { state in
       state.current = importer
       return state.isCancelled

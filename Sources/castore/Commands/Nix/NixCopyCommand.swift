@@ -34,8 +34,10 @@ struct NixCopyCommand: AsyncParsableCommand {
   func run() async throws {
     let text = try readAll(of: fromClosure, limit: 1 << 30)
     let document = try ClosureDocument(parsing: text)
-    let store = try store.open(create: true)
-    let infos = try signing.pathInfos(of: store)
+    let services = try await store.openServices(create: true)
+    services.local?.expectBulkReading()
+    let infos = try signing.pathInfos(of: services)
+    let calculator = services.calculator
     let importing = CancellableImport()
     try SignalWatcher.watch([SIGINT, SIGTERM]) { _ in importing.cancel() }
     var base = ArgumentBytes.bytes(root)
@@ -46,12 +48,13 @@ struct NixCopyCommand: AsyncParsableCommand {
       let title = "\(place + 1)/\(document.entries.count) \(path)"
       let node = try importing.run(
         base + [UInt8](path.absolutePath.utf8),
-        into: store,
+        into: services.makeSink(),
         shows: title
       )
-      let summary = try NARRenderer(blobs: store, directories: store).summarize(node)
+      let summary = try await calculator.calculateNAR(of: node)
       _ = try await infos.put(try entry.pathInfo(node, summary))
       try Output.line(path.absolutePath)
     }
+    await services.settle()
   }
 }

@@ -22,8 +22,14 @@ struct NixDumpCommand: AsyncParsableCommand {
   func run() async throws {
     // A closed pipe is an error with a message, not a silent end.
     signal(SIGPIPE, SIG_IGN)
-    let store = try store.open()
-    let node = try path.resolve(in: store)
-    try NARRenderer(blobs: store, directories: store).render(node, toDescriptor: 1)
+    let services = try await store.openServices()
+    let node = try await path.resolve(in: services)
+    if let store = services.local {
+      store.expectBulkReading()
+      try NARRenderer(blobs: store, directories: store).render(node, toDescriptor: 1)
+    } else {
+      try await services.renderNAR(node) { bytes in try Output.write(bytes) }
+      await services.settle()
+    }
   }
 }

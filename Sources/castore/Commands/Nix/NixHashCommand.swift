@@ -25,21 +25,50 @@ struct NixHashCommand: AsyncParsableCommand {
   var paths: [StorePath]
 
   func run() async throws {
-    let store = try store.open()
+    let services = try await store.openServices()
+    services.local?.expectBulkReading()
     for path in paths {
-      let node = try path.resolve(in: store)
-      let renderer = NARRenderer(blobs: store, directories: store)
-      var sink = NixHashSink(type.algorithm)
-      if flat {
-        guard case .file(let digest, let size, _) = node else {
-          throw CommandError("'\(path.text)' is not a file, so it has no flat hash")
-        }
-        try renderer.copyBlob(digest, size: size, to: &sink)
-      } else {
-        try renderer.render(node, to: &sink)
+      let node = try await path.resolve(in: services)
+      if flat && node.kind != .file {
+        throw CommandError("'\(path.text)' is not a file, so it has no flat hash")
       }
-      try Output.line(format.text(of: sink.hasher.finalize()))
+      let hash =
+        if let store = services.local {
+          try hash(of: node, in: store)
+        } else {
+          try await hash(of: node, in: services)
+        }
+      try Output.line(format.text(of: hash))
     }
+    await services.settle()
+  }
+
+  private func hash(of node: Node, in store: LocalStore) throws -> NixHash {
+    let renderer = NARRenderer(blobs: store, directories: store)
+    var sink = NixHashSink(type.algorithm)
+    if flat, case .file(let digest, let size, _) = node {
+      try renderer.copyBlob(digest, size: size, to: &sink)
+    } else {
+      try renderer.render(node, to: &sink)
+    }
+    return sink.hasher.finalize()
+  }
+
+  private func hash(of node: Node, in services: Services) async throws -> NixHash {
+    var hasher = NixHasher(type.algorithm)
+    if flat, case .file(let digest, _, _) = node {
+      guard let blob = try await services.blobs.openRead(digest) else {
+        throw CommandError("blob \(digest) is missing in \(services.name)")
+      }
+      var offset: UInt64 = 0
+      while case let bytes = try await blob.read(at: offset, count: 1 << 20), !bytes.isEmpty {
+        hasher.update(bytes)
+        offset += UInt64(bytes.count)
+      }
+    } else {
+      try await services.renderNAR(node) { bytes in hasher.update(bytes) }
+    }
+    return hasher.finalize()
   }
 }
 

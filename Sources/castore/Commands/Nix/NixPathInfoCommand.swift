@@ -1,6 +1,5 @@
 import ArgumentParser
 import Castore
-import CastoreStorage
 import NixCompat
 import NixStore
 
@@ -22,7 +21,7 @@ struct NixPathInfoCommand: AsyncParsableCommand {
 
   func run() async throws {
     let paths = try paths.map(parseStorePath)
-    let store = try store.open()
+    let services = try await store.openServices()
     // An array of many members is printed as it is read.
     var separator = "["
     func show(_ info: PathInfo) throws {
@@ -31,11 +30,11 @@ struct NixPathInfoCommand: AsyncParsableCommand {
       separator = ",\n"
     }
     if paths.isEmpty {
-      for try await info in store.pathInfos.list() { try show(info) }
+      for try await info in services.pathInfos.list() { try show(info) }
     }
     for path in paths {
-      guard let info = try store.pathInfos.pathInfoLocal(path.digest), info.storePath == path else {
-        throw CommandError("\(path.absolutePath) is not in \(store.path)")
+      guard let info = try await services.pathInfo(path) else {
+        throw CommandError("\(path.absolutePath) is not in \(services.name)")
       }
       try show(info)
     }

@@ -1,6 +1,5 @@
 import ArgumentParser
 import Castore
-import CastoreStorage
 import Glibc
 import NixStore
 
@@ -36,9 +35,9 @@ struct NixRestoreCommand: AsyncParsableCommand {
 
   func run() async throws {
     let name = try parseRootName(name)
-    let store = try store.open(create: true)
-    let writer = try store.makeWriter()
-    try SignalWatcher.watch([SIGINT, SIGTERM]) { _ in writer.abandon() }
+    let services = try await store.openServices(create: true)
+    let sink = try services.makeSink()
+    try SignalWatcher.watch([SIGINT, SIGTERM]) { _ in sink.abandon() }
     var options = NARIngester.Options()
     options.sizeRule = directorySizeRule.rule
     options.hashes = false
@@ -47,10 +46,11 @@ struct NixRestoreCommand: AsyncParsableCommand {
     let node: Node
     do {
       defer { line.finish() }
-      node = try NARIngester(into: writer, options: options).ingest(input.source).node
-      try writer.flush()
+      node = try NARIngester(into: sink, options: options).ingest(input.source).node
+      try sink.flush()
     }
-    try record(name, node, replace: replace, in: store)
+    try await record(name, node, replace: replace, in: services)
+    await services.settle()
     if json {
       let member = JSON.bytes("name", name.bytes)
       try Output.line(JSON.object([member] + JSON.members(of: node)).text)
