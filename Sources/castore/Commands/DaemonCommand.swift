@@ -46,7 +46,11 @@ struct DaemonCommand: AsyncParsableCommand {
       throw ValidationError("--tls-certificates and --tls-key go together")
     }
     if shutdownTimeout < 0 { throw ValidationError("--shutdown-timeout must not be negative") }
-    _ = try addresses()
+    do throws(ServiceError) {
+      _ = try addresses()
+    } catch {
+      throw ValidationError(error.description)
+    }
   }
 
   func run() async throws {

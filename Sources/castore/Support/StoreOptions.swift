@@ -107,6 +107,19 @@ struct StoreOptions: ParsableArguments {
     }
   }
 
+  /// Opens another store, as these options say how.
+  func openOther(_ url: String, create: Bool) async throws -> Services {
+    let opener = StoreOpener(trustedCertificates: trustedCertificates)
+    do throws(ServiceError) {
+      var services = try await opener.openStore(url, create: create)
+      services.near = services.local ?? opener.onlyLocalStore
+      return services
+    } catch {
+      if error.code == .invalidArgument { throw ValidationError(error.description) }
+      throw error
+    }
+  }
+
   private func openMain(_ opener: StoreOpener, create: Bool) async throws(ServiceError) -> Services
   {
     if let composition {
