@@ -55,6 +55,6 @@ public final class LocalStore: Sendable {
   /// Lets the process map up to some hundred megabytes of the index instead of a few. They lie in the
   /// page cache anyway, and are given up when memory is short, but count as the process's while it reads.
   public func expectBulkReading() {
-    core.index.allowMapping(of: 128 << 20)
+    core.index.allowMapping(of: 192 << 20)
   }
 }

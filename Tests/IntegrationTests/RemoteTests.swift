@@ -251,7 +251,16 @@ struct RemoteTests {
       ("grpc+http://host/path", "path"),
     ] {
       try castore.fail("ls", "--store", url, saying: [word], status: 64)
-      try castore.fail("copy", "--store", "memory:", "--to", url, "x", saying: [word], status: 64)
+      try castore.fail(
+        "copy",
+        "--store",
+        "memory:",
+        "--to",
+        url,
+        "x",
+        saying: ["--to", word],
+        status: 64
+      )
     }
     let nobody = "grpc+unix://" + castore.scratch.path + "/nobody.sock"
     try castore.fail("ls", "--store", nobody, saying: ["nobody.sock"])

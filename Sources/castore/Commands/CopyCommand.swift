@@ -34,10 +34,7 @@ struct CopyCommand: AsyncParsableCommand {
 
   func run() async throws {
     let source = try await store.openServices()
-    // Options come into being by being parsed.
-    let certificates = store.trustedCertificates.map { ["--trusted-certificates=\($0)"] } ?? []
-    let targetOptions = try StoreOptions.parse(["--store=\(to)"] + certificates)
-    let target = try await targetOptions.openServices(create: true)
+    let target = try await store.openOther(to, create: true, from: "--to")
     let copier = TreeCopier(from: source.opened, to: target.opened)
     let work = Guarded<Task<Void, any Error>?>(nil)
     let isStopped = Guarded(false)

@@ -23,16 +23,40 @@ final class StoreOpener: Sendable {
   }
 
   /// Opens a store by its URL.
-  func openStore(_ url: String, create: Bool) async throws(ServiceError) -> Services {
+  ///
+  /// - Parameter option: The option that the URL was given with, for messages.
+  func openStore(
+    _ url: String,
+    create: Bool,
+    from option: String
+  ) async throws(ServiceError) -> Services {
     if url.hasPrefix("local:") {
-      return Services(try local(ServiceURL(url), create: create), name: url)
+      do throws(ServiceError) {
+        return Services(try local(ServiceURL(url), create: create), name: url)
+      } catch {
+        throw Self.naming(option, error)
+      }
     }
-    return Services(try await open(url), name: url)
+    return Services(try await open(url, from: option), name: url)
   }
 
   /// Opens the services of a URL; a local store is made where it is missing.
-  func open(_ url: String) async throws(ServiceError) -> OpenedServices {
-    try await registry.open(url)
+  ///
+  /// - Parameter option: The option that the URL was given with, for messages.
+  func open(
+    _ url: String,
+    from option: String
+  ) async throws(ServiceError) -> OpenedServices {
+    do throws(ServiceError) {
+      return try await registry.open(url)
+    } catch {
+      throw Self.naming(option, error)
+    }
+  }
+
+  private static func naming(_ option: String, _ error: ServiceError) -> ServiceError {
+    guard error.code == .invalidArgument else { return error }
+    return ServiceError(.invalidArgument, "\(option): \(error.message)", cause: error.cause)
   }
 
   /// Makes the services that a file describes.

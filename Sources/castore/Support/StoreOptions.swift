@@ -78,21 +78,29 @@ struct StoreOptions: ParsableArguments {
     do throws(ServiceError) {
       var services = try await openMain(opener, create: create)
       if let blobService {
-        services.replace(try await opener.open(blobService), only: .blobs, named: blobService)
+        services.replace(
+          try await opener.open(blobService, from: "--blob-service"),
+          only: .blobs,
+          named: blobService
+        )
       }
       if let directoryService {
         services.replace(
-          try await opener.open(directoryService),
+          try await opener.open(directoryService, from: "--directory-service"),
           only: .directories,
           named: directoryService
         )
       }
       if let rootService {
-        services.replace(try await opener.open(rootService), only: .roots, named: rootService)
+        services.replace(
+          try await opener.open(rootService, from: "--root-service"),
+          only: .roots,
+          named: rootService
+        )
       }
       if let pathInfoService {
         services.replace(
-          try await opener.open(pathInfoService),
+          try await opener.open(pathInfoService, from: "--path-info-service"),
           only: .pathInfos,
           named: pathInfoService
         )
@@ -107,8 +115,25 @@ struct StoreOptions: ParsableArguments {
     }
   }
 
-  private func openMain(_ opener: StoreOpener, create: Bool) async throws(ServiceError) -> Services
-  {
+  /// Opens another store, as these options say how.
+  ///
+  /// - Parameter option: The option that the URL was given with, for messages.
+  func openOther(_ url: String, create: Bool, from option: String) async throws -> Services {
+    let opener = StoreOpener(trustedCertificates: trustedCertificates)
+    do throws(ServiceError) {
+      var services = try await opener.openStore(url, create: create, from: option)
+      services.near = services.local ?? opener.onlyLocalStore
+      return services
+    } catch {
+      if error.code == .invalidArgument { throw ValidationError(error.description) }
+      throw error
+    }
+  }
+
+  private func openMain(
+    _ opener: StoreOpener,
+    create: Bool
+  ) async throws(ServiceError) -> Services {
     if let composition {
       if url != nil {
         throw ServiceError(.invalidArgument, "give either --store or --composition, not both")
@@ -122,7 +147,7 @@ struct StoreOptions: ParsableArguments {
     }
     let url: String
     do { url = try storeURL() } catch { throw ServiceError(.invalidArgument, "\(error)") }
-    return try await opener.openStore(url, create: create)
+    return try await opener.openStore(url, create: create, from: "--store")
   }
 
   private func storeURL() throws -> String {
