@@ -14,6 +14,8 @@ final class NARPipeline {
   }
 
   private static let bufferCount = 6
+  // More would wait for buffers.
+  private static let maximumThreads = 4
 
   private var planner: NARPlanner
   private let filler: NARFiller
@@ -38,7 +40,8 @@ final class NARPipeline {
     }
     let queue = StretchQueue(planner, planned: [first, second], bufferCount: Self.bufferCount)
     defer { queue.cancel() }
-    for number in 0..<max(2, sysconf(Int32(_SC_NPROCESSORS_ONLN))) {
+    let cores = sysconf(Int32(_SC_NPROCESSORS_ONLN))
+    for number in 0..<min(max(2, cores), Self.maximumThreads) {
       do throws(Errno) {
         let filler = filler
         _ = try NativeThread(name: "nar-render") { queue.work(filler) }

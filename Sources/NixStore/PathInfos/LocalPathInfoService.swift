@@ -17,9 +17,11 @@ public final class LocalPathInfoService: PathInfoService {
     try pathInfoLocal(digest)
   }
 
-  /// Stores a path info as it is. Blocks for as long as a commit takes.
+  /// Stores a path info as it is. The commit, which waits for the disk, has a thread of its own.
   public func put(_ info: PathInfo) async throws(ServiceError) -> PathInfo {
-    try putLocal(info)
+    try await onThread(named: "path-info") { () throws(ServiceError) in
+      try self.putLocal(info)
+    }
     return info
   }
 
