@@ -10,6 +10,7 @@ import Platform
 package final class CastoreServer: Sendable {
   private let listeners: [Listener]
   private let health: HealthState
+  private let counter = CallCounter()
   private let shutdown = AsyncStream.makeStream(of: Duration.self)
 
   private struct Listener: Sendable {
@@ -49,6 +50,7 @@ package final class CastoreServer: Sendable {
       throw ServiceError(.corrupt, "the embedded descriptors cannot be read", cause: error)
     }
     let sockets = try Self.open(addresses)
+    let counter = counter
     listeners = sockets.map { socket in
       let tls = socket.isLocal ? nil : options.tls
       let transport = HTTP2ServerTransport.Posix(
@@ -56,7 +58,11 @@ package final class CastoreServer: Sendable {
         transportSecurity: tls.map { .files($0) } ?? .plaintext,
         config: .tuned(options)
       )
-      let server = GRPCServer(transport: transport, services: registered)
+      let server = GRPCServer(
+        transport: transport,
+        services: registered,
+        interceptors: [counter]
+      )
       return Listener(
         server: server,
         transport: transport,
@@ -68,6 +74,9 @@ package final class CastoreServer: Sendable {
 
   /// Where the server listens, with the ports that were taken.
   package var addresses: [String] { listeners.map(\.address) }
+
+  /// How many calls have begun, under `package.Service/Method`.
+  package var callCounts: [String: Int] { counter.counts }
 
   /// Serves until `shutDown`, or until the task is cancelled, which breaks running calls off.
   package func run() async throws(ServiceError) {

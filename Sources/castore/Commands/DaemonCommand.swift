@@ -16,7 +16,8 @@ struct DaemonCommand: AsyncParsableCommand {
       unix:PATH, and sd-listen or sd-listen:NAME for sockets that systemd opened; without any, those \
       of systemd if there are some, or else localhost:8000, where clients of the protocol look.
 
-      SIGINT and SIGTERM let running calls end, for a time; a second one ends them.
+      SIGINT and SIGTERM let running calls end, for a time; a second one ends them. SIGUSR1 reports \
+      how many calls of each sort there were.
       """
   )
 
@@ -70,7 +71,12 @@ struct DaemonCommand: AsyncParsableCommand {
     }
     let patience = Duration.seconds(shutdownTimeout)
     let isStopping = Guarded(false)
-    try SignalWatcher.watch([SIGINT, SIGTERM]) { _ in
+    try SignalWatcher.watch([SIGINT, SIGTERM, SIGUSR1]) { signal in
+      if signal == SIGUSR1 {
+        let counts = server.callCounts.sorted { $0.key < $1.key }
+        logger.info("calls: \(counts.map { "\($0.key) \($0.value)" }.joined(separator: ", "))")
+        return
+      }
       let isSecond = isStopping.withLock { stopping in
         defer { stopping = true }
         return stopping
