@@ -47,14 +47,11 @@ struct BatchCommitter: Sendable {
       try syncFileSystem()
     }
     var touched: Set<Int> = []
-    var hasNewFolder = false
     for file in files {
       let index = BlobFileName.folderIndex(of: file.digest)
       if touched.insert(index).inserted {
         let name = BlobFileName.folderName(index)
-        if mkdirat(core.blobs.number, name, 0o777) == 0 {
-          hasNewFolder = true
-        } else if errno != EEXIST {
+        if mkdirat(core.blobs.number, name, 0o777) != 0 && errno != EEXIST {
           throw ServiceError.system(
             .current,
             "create \(core.path)/\(StoreLayout.blobsName)/\(name)"
@@ -77,7 +74,8 @@ struct BatchCommitter: Sendable {
       try syncFileSystem()
     } else {
       for index in touched { try sync(core.blobs, BlobFileName.folderName(index), blobsPath) }
-      if hasNewFolder { try sync(core.blobs, ".", blobsPath) }
+      // Always: a folder that was there may be another writer's, made but not synced yet.
+      try sync(core.blobs, ".", blobsPath)
     }
   }
 
