@@ -5,7 +5,7 @@ import Glibc
 struct VirtioFSBench: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "virtiofs",
-    abstract: "Walk and read a tree in a virtual machine, through castore and through QEMU's virtiofsd."
+    abstract: "Walk and read a tree in a virtual machine, through castore and QEMU's virtiofsd."
   )
 
   @OptionGroup var options: BenchOptions
