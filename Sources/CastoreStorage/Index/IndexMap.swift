@@ -38,4 +38,23 @@ struct IndexMap: Sendable {
     guard let address = UnsafeMutableRawPointer(bitPattern: start) else { return }
     madvise(address, Int(clamping: size), MADV_DONTNEED)
   }
+
+  /// How many bytes of mapped files count as memory of this process; 0 where `/proc` does not say.
+  static func residentFileBytes() -> Int {
+    let file = open("/proc/self/statm", O_RDONLY | O_CLOEXEC)
+    guard file >= 0 else { return 0 }
+    defer { close(file) }
+    return withUnsafeTemporaryAllocation(byteCount: 128, alignment: 1) { buffer in
+      let count = read(file, buffer.baseAddress, buffer.count)
+      guard count > 0 else { return 0 }
+      // Pages: size, resident, shared (those of files), ...
+      let words = buffer[..<count].split(separator: UInt8(ascii: " "), maxSplits: 3)
+      guard words.count > 2 else { return 0 }
+      var pages = 0
+      for byte in words[2] where (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) {
+        pages = pages &* 10 &+ Int(byte - UInt8(ascii: "0"))
+      }
+      return pages &* sysconf(Int32(_SC_PAGESIZE))
+    }
+  }
 }
