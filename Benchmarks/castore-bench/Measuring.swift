@@ -94,7 +94,9 @@ final class Workspace {
     path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }
 
-  func remove() {
+  func remove() { Self.remove(path) }
+
+  static func remove(_ path: String) {
     _ = try? shell("rm -rf -- \"$1\"", path)
   }
 }

@@ -22,6 +22,15 @@ struct MountBench: ParsableCommand {
   @Option(help: "Which peers to leave out, by name.")
   var without: [String] = []
 
+  @Option(help: "Which workloads to leave out: tar, small, big.")
+  var skip: [String] = []
+
+  @Option(help: "A folder that an earlier run left with --keep, to be used again; it stays.")
+  var prepared: String?
+
+  @Flag(help: "Leave the prepared trees and images, and say where.")
+  var keep = false
+
   private static let bigSize = 1 << 30
 
   private static let workloads = [
@@ -30,17 +39,15 @@ struct MountBench: ParsableCommand {
   ]
 
   func run() throws {
-    let work = try Workspace(in: options.work)
-    defer { work.remove() }
-    print("preparing \(trees.joined(separator: ", ")) and a file of 1 GiB in \(work.path)")
-    let tree = work.path + "/tree"
-    try shell("mkdir \"$1\"", tree)
-    for folder in trees { try shell("cp -a \"$1\" \"$2/\"", folder, tree) }
-    try shell("head -c 1073741824 /dev/urandom >\"$1/big\"", tree)
-    let peers = try preparePeers(work.path, tree)
+    let work = try prepared ?? Workspace(in: options.work).path
+    defer { if prepared == nil && !keep { Workspace.remove(work) } }
+    if prepared == nil { try prepare(work) }
+    if keep { print("left for --prepared: \(work)") }
+    let peers = peers(work)
     var times: [String: [String: [Double]]] = [:]
     for round in 1...max(1, options.rounds) {
-      for peer in peers {
+      // Back and forth, so that no peer always has the same one before it.
+      for peer in round % 2 == 1 ? peers : peers.reversed() {
         for (workload, value) in try measure(peer) {
           times[workload, default: [:]][peer.name, default: []].append(value)
         }
@@ -67,7 +74,12 @@ struct MountBench: ParsableCommand {
       }
   }
 
-  private func preparePeers(_ work: String, _ tree: String) throws -> [any Peer] {
+  private func prepare(_ work: String) throws {
+    print("preparing \(trees.joined(separator: ", ")) and a file of 1 GiB in \(work)")
+    let tree = work + "/tree"
+    try shell("mkdir \"$1\"", tree)
+    for folder in trees { try shell("cp -a \"$1\" \"$2/\"", folder, tree) }
+    try shell("head -c 1073741824 /dev/urandom >\"$1/big\"", tree)
     let store = "local:\(work)/store"
     try shell("\"$1\" import --store \"$2\" \"$3\" >/dev/null", options.castore, store, tree)
     // Without compression: the strongest form of the peer.
@@ -76,16 +88,23 @@ struct MountBench: ParsableCommand {
       tree,
       work + "/squashfs"
     )
+    try shell("mkfs.erofs \"$1\" \"$2\" >/dev/null", work + "/erofs", tree)
+    try shell("sync")
+  }
+
+  private func peers(_ work: String) -> [any Peer] {
+    let tree = work + "/tree"
+    let store = "local:\(work)/store"
     func ours(_ name: String, _ arguments: String...) -> ServerPeer {
       let mountpoint = "\(work)/\(name.split(separator: " ").joined(separator: "-"))"
       return ServerPeer(
         name,
         mountpoint: mountpoint,
         path: "/tree",
+        origin: work + "/store",
         command: [options.castore, "mount", "--store", store] + arguments + [mountpoint]
       )
     }
-    try shell("mkfs.erofs \"$1\" \"$2\" >/dev/null", work + "/erofs", tree)
     let peers: [any Peer] = [
       NativePeer(tree: tree),
       KernelPeer(
@@ -103,11 +122,13 @@ struct MountBench: ParsableCommand {
       ServerPeer(
         "squashfuse_ll",
         mountpoint: work + "/squashfuse",
+        origin: work + "/squashfs",
         command: ["squashfuse_ll", "-f", work + "/squashfs", work + "/squashfuse"]
       ),
       ServerPeer(
         "bindfs",
         mountpoint: work + "/bindfs",
+        origin: tree,
         command: ["bindfs", "-f", "-r", tree, work + "/bindfs"]
       ),
       ours("castore cached", "--data-path", "cached"),
@@ -122,6 +143,10 @@ struct MountBench: ParsableCommand {
       times.append((workload, try seconds(work)))
     }
     func mounted(_ work: (String) throws -> Void) throws {
+      // Names and attributes are dropped for all alike. What they stand on lies in the page cache,
+      // each time anew since memory may have been taken back meanwhile: the disk is not measured.
+      try shell("echo 2 >/proc/sys/vm/drop_caches")
+      try shell("tar cf - \"$1\" | cat >/dev/null", peer.origin)
       let path = try peer.start()
       do { try work(path) } catch {
         try peer.stop()
@@ -134,18 +159,23 @@ struct MountBench: ParsableCommand {
       try run("first walk") { small = try Workloads.walk(path) }
       try run("second walk") { try Workloads.walk(path) }
     }
-    try mounted { path in
-      try run("first tar") { try tar(path) }
-      try run("second tar") { try tar(path) }
+    if !skip.contains("tar") {
+      try mounted { path in
+        try run("first tar") { try tar(path) }
+        try run("second tar") { try tar(path) }
+      }
     }
     var generator = Xorshift(state: 0x9E37_79B9_7F4A_7C15)
     small.sort()
     small.shuffle(using: &generator)
     let chosen = Array(small.prefix(smallFiles))
-    try mounted { path in
-      try run("first small files") { try Workloads.readAll(chosen) }
-      try run("second small files") { try Workloads.readAll(chosen) }
+    if !skip.contains("small") {
+      try mounted { path in
+        try run("first small files") { try Workloads.readAll(chosen) }
+        try run("second small files") { try Workloads.readAll(chosen) }
+      }
     }
+    if skip.contains("big") { return times }
     try mounted { path in
       try run("sequential") { try Workloads.readSequentially(path + "/big") }
       try run("sequential again") { try Workloads.readSequentially(path + "/big") }

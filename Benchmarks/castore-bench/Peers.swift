@@ -5,7 +5,10 @@ protocol Peer {
   /// What it is called in the table.
   var name: String { get }
 
-  /// Brings it up with cold caches of its own; the data itself stays in the page cache of the disk.
+  /// What it reads: a folder or an image on the disk.
+  var origin: String { get }
+
+  /// Brings it up with cold caches of its own.
   ///
   /// - Returns: Where the tree is.
   func start() throws -> String
@@ -14,15 +17,13 @@ protocol Peer {
   func stop() throws
 }
 
-/// The disk itself; its dentries and inodes are dropped to begin with.
+/// The disk itself.
 struct NativePeer: Peer {
   let name = "native"
   let tree: String
+  var origin: String { tree }
 
-  func start() throws -> String {
-    try shell("sync; echo 2 >/proc/sys/vm/drop_caches")
-    return tree
-  }
+  func start() -> String { tree }
 
   func stop() {}
 }
@@ -32,13 +33,15 @@ final class ServerPeer: Peer {
   let name: String
   private let mountpoint: String
   private let path: String
+  let origin: String
   private let command: [String]
   private var server: Child?
 
-  init(_ name: String, mountpoint: String, path: String = "", command: [String]) {
+  init(_ name: String, mountpoint: String, path: String = "", origin: String, command: [String]) {
     self.name = name
     self.mountpoint = mountpoint
     self.path = path
+    self.origin = origin
     self.command = command
   }
 
@@ -88,6 +91,7 @@ struct KernelPeer: Peer {
   let name: String
   let type: String
   let image: String
+  var origin: String { image }
   let mountpoint: String
 
   func start() throws -> String {

@@ -26,10 +26,12 @@ final class IndexEnvironment: @unchecked Sendable {
   /// Read transactions that are reset, waiting to be renewed: that costs a tenth of starting one.
   private let idleReaders: [Guarded<IdleReaders>]
 
-  /// What lookups have mapped since pages were last let go of, in bytes, about.
-  private let mappedBytes = Atomic<Int>(0)
-  private let mappedLimit = Atomic<Int>(4 << 20)
-  // Where more may be mapped, how often to look how much it is.
+  /// What lookups have touched since somebody last looked at what is mapped, in bytes, about.
+  private let touchedBytes = Atomic<Int>(0)
+  /// What the process had mapped of files when pages were last let go of, in bytes.
+  private let mappedFloor = Atomic<Int>(IndexMap.residentFileBytes())
+  private let mappedLimit = Atomic<Int>(2 << 20)
+  // How often to look: for each so many bytes touched; less often where more may be mapped.
   private static let lookingStep = 16 << 20
 
   private struct IdleReaders {
@@ -159,16 +161,19 @@ final class IndexEnvironment: @unchecked Sendable {
   /// Counts what a lookup has touched, and lets go of pages when it is much. Not while bytes of the map are
   /// lent that somebody could fault on in vain: they come back by themselves.
   func noteLookup(byteCount: Int) {
-    // A fault maps up to sixteen pages at once, of which some were there before.
+    // A fault maps up to sixteen pages at once, if they are in the page cache and were not mapped
+    // before: what it comes to is only known by asking, which costs a microsecond or two.
     let cost = byteCount &+ 4 * 4096
-    let sum = mappedBytes.add(cost, ordering: .relaxed).newValue
     let limit = mappedLimit.load(ordering: .relaxed)
-    let step = min(limit, Self.lookingStep)
+    let step = min(limit / 2, Self.lookingStep)
+    let sum = touchedBytes.add(cost, ordering: .relaxed).newValue
     if sum < step { return }
     // One of those who come by at the same time does it.
-    if mappedBytes.exchange(0, ordering: .relaxed) < step { return }
-    if step < limit, let mapped = IndexMap.mappedFileBytes, mapped < limit { return }
+    guard touchedBytes.exchange(0, ordering: .relaxed) >= step else { return }
+    let resident = IndexMap.residentFileBytes()
+    if resident - mappedFloor.load(ordering: .relaxed) < limit { return }
     releasePages()
+    mappedFloor.store(IndexMap.residentFileBytes(), ordering: .relaxed)
   }
 
   private func shardOfThread() -> Int {

@@ -44,17 +44,23 @@ struct IndexMap: Sendable {
     guard let address = UnsafeMutableRawPointer(bitPattern: start) else { return }
     madvise(address, Int(clamping: size), MADV_DONTNEED)
   }
-  /// How many bytes of files this process has mapped, as far as they count as its memory; `nil` where
-  /// `/proc` does not tell.
-  static var mappedFileBytes: Int? {
-    guard let file = fopen("/proc/self/statm", "re") else { return nil }
-    defer { fclose(file) }
-    var text = [CChar](repeating: 0, count: 128)
-    guard fgets(&text, CInt(text.count), file) != nil else { return nil }
-    // size resident shared text ...
-    let fields = text.prefix { $0 != 0 }.split(separator: CChar(UInt8(ascii: " ")))
-    guard fields.count > 2 else { return nil }
-    let digits = String(decoding: fields[2].map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    return Int(digits).map { $0.multipliedReportingOverflow(by: Int(getpagesize())).partialValue }
+
+  /// How many bytes of mapped files count as memory of this process; 0 where `/proc` does not say.
+  static func residentFileBytes() -> Int {
+    let file = open("/proc/self/statm", O_RDONLY | O_CLOEXEC)
+    guard file >= 0 else { return 0 }
+    defer { close(file) }
+    return withUnsafeTemporaryAllocation(byteCount: 128, alignment: 1) { buffer in
+      let count = read(file, buffer.baseAddress, buffer.count)
+      guard count > 0 else { return 0 }
+      // Pages: size, resident, shared (those of files), ...
+      let words = buffer[..<count].split(separator: UInt8(ascii: " "), maxSplits: 3)
+      guard words.count > 2 else { return 0 }
+      var pages = 0
+      for byte in words[2] where (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) {
+        pages = pages &* 10 &+ Int(byte - UInt8(ascii: "0"))
+      }
+      return pages &* sysconf(Int32(_SC_PAGESIZE))
+    }
   }
 }
