@@ -61,7 +61,6 @@ struct MountCommand: AsyncParsableCommand {
       options: fileSystemOptions,
       logger: logger
     )
-    logger.info("data path \(decision.path.rawValue): \(decision.reason)")
     var options = MountOptions()
     options.source = "castore:\(services.name)"
     options.subtype = "castore"
@@ -92,6 +91,7 @@ struct MountCommand: AsyncParsableCommand {
       options: options,
       configuration: configuration
     )
+    logger.info("data path \(decision.path.rawValue): \(decision.reason)")
     logger.info("mounted \(services.name) at \(mount.path)")
     ServiceManager.notify("READY=1\nSTATUS=\(services.name) at \(mount.path)")
     let isStopped = state.withLock { state in
