@@ -9,6 +9,7 @@ packages=(
   qemu-system-x86 lz4             # a virtual machine, and its kernel's format
   squashfs-tools squashfuse bindfs erofs-utils # peers in tests and benchmarks
   openssl python3-venv            # certificates, and a gRPC client of another language, for tests
+  "$@"                            # what the caller needs besides
 )
 
 missing=()

@@ -8,7 +8,9 @@ struct CastoreBench: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "castore-bench",
     abstract: "Measure castore against its peers, in one run.",
-    subcommands: [ImportBench.self, MountBench.self, NARBench.self, VirtioFSBench.self]
+    subcommands: [
+      ImportBench.self, MountBench.self, NARBench.self, VirtioFSBench.self, WireBench.self,
+    ]
   )
 }
 
