@@ -40,6 +40,8 @@ let package = Package(
     .library(name: "Castore", targets: ["Castore"]),
     .library(name: "CastoreStorage", targets: ["CastoreStorage"]),
     .library(name: "CastoreFileSystem", targets: ["CastoreFileSystem"]),
+    .library(name: "CastoreComposition", targets: ["CastoreComposition"]),
+    .library(name: "FileTree", targets: ["FileTree"]),
     .library(name: "NixStore", targets: ["NixStore"]),
   ],
   dependencies: [
