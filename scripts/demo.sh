@@ -16,7 +16,9 @@ server=
 
 clean_up() {
   status=$?
-  trap - EXIT INT TERM
+  # A second Ctrl-C must not end the cleaning half way.
+  trap - EXIT
+  trap "" INT TERM
   if [ -n "$server" ] && kill -0 "$server" 2>/dev/null; then
     kill -TERM "$server"
     wait "$server" 2>/dev/null || status=1

@@ -164,6 +164,16 @@ final class StoreCore: Sendable {
     "\(path)/\(StoreLayout.blobsName)/\(BlobFileName.path(of: digest))"
   }
 
+  /// Says whether a blob has a plain file of that length.
+  func hasBlobFile(_ digest: B3Digest, size: UInt64) -> Bool {
+    var status = stat()
+    let code = BlobFileName.withPath(of: digest) { name in
+      fstatat(blobs.number, name, &status, AT_SYMLINK_NOFOLLOW)
+    }
+    return code == 0 && status.st_mode & S_IFMT == S_IFREG
+      && UInt64(exactly: status.st_size) == size
+  }
+
   /// Opens the file of a blob and checks that it is a plain file of the recorded length.
   func openBlobFile(_ digest: B3Digest, size: UInt64) throws(ServiceError) -> OwnedDescriptor {
     let folder = blobs.number

@@ -32,6 +32,26 @@ struct ImportTests {
     #expect(try castore.roots() == ["other", "tree"])
   }
 
+  @Test("a blob whose file was cut short or lost is stored again by the next import")
+  func repairs() throws {
+    let castore = Castore(try Scratch())
+    let tree = castore.scratch.path + "/tree"
+    try NastyTree.folder(tree)
+    // The last is longer than what is imported from memory.
+    for (number, size) in [100_000, 300_000, 9_000_000].enumerated() {
+      try NastyTree.write(NastyTree.noise(size, seed: UInt64(number)), to: tree / "\(number)")
+    }
+    try castore.succeed("import", tree)
+    let blobs = castore.storePath + "/blobs"
+    for damage in [["truncate", "-s", "50"], ["rm", "-f"]] {
+      let words = damage.joined(separator: " ")
+      try castore.scratch.succeed("sh", "-c", "find '\(blobs)' -type f -exec \(words) {} +")
+      #expect(try castore.run("verify").status == .exited(1))
+      try castore.succeed("import", tree)
+      try castore.succeed("verify")
+    }
+  }
+
   @Test("the store that lies in the tree is left out of it")
   func storeInTree() throws {
     let castore = Castore(try Scratch())

@@ -35,19 +35,40 @@ enum StoreFolder {
     }
   }
 
-  /// Creates a folder and those above it that are missing.
+  /// Creates a folder and those above it that are missing, durably.
   static func create(_ path: String) throws(ServiceError) {
-    if mkdir(path, 0o777) == 0 || errno == EEXIST { return }
+    if mkdir(path, 0o777) == 0 { return try syncParent(of: path) }
     let error = Errno.current
-    var parent = Substring(path)
-    while parent.hasSuffix("/") { parent.removeLast() }
-    while let last = parent.last, last != "/" { parent.removeLast() }
+    if error.code == EEXIST { return }
+    let parent = Self.parent(of: path)
     guard error.code == ENOENT, !parent.isEmpty, parent.count < path.count else {
       throw ServiceError.system(error, "create \(path)")
     }
-    try create(String(parent))
-    if mkdir(path, 0o777) != 0 && errno != EEXIST {
-      throw ServiceError.system(.current, "create \(path)")
+    try create(parent)
+    if mkdir(path, 0o777) == 0 { return try syncParent(of: path) }
+    if errno != EEXIST { throw ServiceError.system(.current, "create \(path)") }
+  }
+
+  /// A new folder's name may be lost in a crash until the folder that has the name is synced.
+  private static func syncParent(of path: String) throws(ServiceError) {
+    let parent = Self.parent(of: path)
+    let shown = parent.isEmpty ? "." : parent
+    let number = Glibc.open(shown, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    // Who may create names in a folder need not be allowed to read it, and only then sync it.
+    if number == -1 && errno == EACCES { return }
+    if number == -1 { throw ServiceError.system(.current, "open \(shown)") }
+    let folder = OwnedDescriptor(adopting: number)
+    // Some file systems have nothing to sync for a folder.
+    if fsync(folder.number) != 0 && errno != EINVAL {
+      throw ServiceError.system(.current, "sync \(shown)")
     }
+  }
+
+  /// The path up to its last name, with the slash; empty where there is but one name.
+  private static func parent(of path: String) -> String {
+    var parent = Substring(path)
+    while parent.hasSuffix("/") { parent.removeLast() }
+    while let last = parent.last, last != "/" { parent.removeLast() }
+    return String(parent)
   }
 }

@@ -83,7 +83,7 @@ extension LocalBlobWriter {
         }
       }
       let digest = file.digest()
-      if try writer.isKnown(.blobs, digest) { return digest }
+      if try writer.isKnownBlob(digest, size: file.file.size) { return digest }
       if writer !== file.writer {
         // The writer whose folder holds the file failed meanwhile: rename it out of there.
         throw ServiceError(.io, "an earlier failure of the store took the blob's file with it")

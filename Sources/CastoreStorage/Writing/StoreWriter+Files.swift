@@ -42,7 +42,7 @@ extension StoreWriter {
         try self.throwFailure()
         progress(count)
       }
-      if try isKnown(.blobs, digest) { return (digest, hashedSize) }
+      if try isKnownBlob(digest, size: hashedSize) { return (digest, hashedSize) }
       return try copyBlob(from: file, progress: { _ in })
     }
     return try copyBlob(from: file, progress: progress)
@@ -67,7 +67,7 @@ extension StoreWriter {
       // The file shrank meanwhile: what is small lies in the index, so that equal blobs have one place.
       return (try putBlob(contentsOf: new), size)
     }
-    if try !isKnown(.blobs, digest) { try add(new, digest) }
+    if try !isKnownBlob(digest, size: size) { try add(new, digest) }
     return (digest, size)
   }
 

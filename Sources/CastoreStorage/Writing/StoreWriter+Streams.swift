@@ -21,7 +21,7 @@ extension StoreWriter: StreamingTreeSink {
     let size = new.size
     if size <= UInt64(BlobRecord.inlineLimit) { return (try putBlob(contentsOf: new), size) }
     let digest = B3Digest(hasher.finalize())
-    if try !isKnown(.blobs, digest) { try add(new, digest) }
+    if try !isKnownBlob(digest, size: size) { try add(new, digest) }
     return (digest, size)
   }
 

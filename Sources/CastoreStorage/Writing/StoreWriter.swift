@@ -50,7 +50,7 @@ public final class StoreWriter: TreeSink {
   public func putBlob(_ bytes: UnsafeRawBufferPointer) throws(ServiceError) -> B3Digest {
     try throwFailure()
     let digest = B3Digest(hashing: bytes)
-    if try isKnown(.blobs, digest) { return digest }
+    if try isKnownBlob(digest, size: UInt64(bytes.count)) { return digest }
     if bytes.count <= BlobRecord.inlineLimit {
       try put(.blobs, digest, count: bytes.count + 1) { place in
         place[0] = BlobRecord.inlineTag
@@ -105,6 +105,17 @@ public final class StoreWriter: TreeSink {
     if count % Self.lookupsBetweenReleases == 0 { core.index.releasePages() }
     if try core.contains(table, digest) { return true }
     return state.withLock { $0.isPending(table, digest) }
+  }
+
+  /// Says whether a blob is in the store, or will be before anything that is put from now on.
+  ///
+  /// A blob whose file is missing or has another length is not: it is stored again.
+  func isKnownBlob(_ digest: B3Digest, size: UInt64) throws(ServiceError) -> Bool {
+    guard try isKnown(.blobs, digest) else { return false }
+    if size <= UInt64(BlobRecord.inlineLimit) || core.hasBlobFile(digest, size: size) {
+      return true
+    }
+    return state.withLock { $0.isPending(.blobs, digest) }
   }
 
   func throwFailure() throws(ServiceError) {
