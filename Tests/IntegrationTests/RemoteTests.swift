@@ -262,6 +262,14 @@ struct RemoteTests {
         status: 64
       )
     }
+    let odd: [UInt8] = "local:/tmp/x".bytes + [0xFF]
+    try castore.fail("ls", "--store", odd, saying: ["--store", "\\xff", "not UTF-8"], status: 64)
+    try castore.fail(
+      "mount",
+      Array("/tmp/x".utf8) + [0xFF],
+      saying: ["mount point", "not UTF-8"],
+      status: 64
+    )
     let nobody = "grpc+unix://" + castore.scratch.path + "/nobody.sock"
     try castore.fail("ls", "--store", nobody, saying: ["nobody.sock"])
     try castore.fail("gc", "--store", nobody, saying: ["on this machine"], status: 64)

@@ -38,6 +38,7 @@ struct MountCommand: AsyncParsableCommand {
   var mountpoint: String
 
   func validate() throws {
+    try ArgumentBytes.requireText(mountpoint, "the mount point")
     if mountpoint.isEmpty { throw ValidationError("the mount point must not be empty") }
     if let threads, !(1...1024).contains(threads) {
       throw ValidationError("--threads must be between 1 and 1024")

@@ -55,6 +55,7 @@ struct VirtioFSCommand: AsyncParsableCommand {
     guard (2...32768).contains(queueSize), queueSize.nonzeroBitCount == 1 else {
       throw ValidationError("--queue-size must be a power of two from 2 to 32768")
     }
+    try ArgumentBytes.requireText(socket, "the socket's path")
     if socket.isEmpty { throw ValidationError("the socket's path must not be empty") }
   }
 

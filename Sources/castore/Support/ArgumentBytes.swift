@@ -1,3 +1,5 @@
+import ArgumentParser
+import Castore
 import Glibc
 
 /// The command line's arguments, which are bytes, as the text that the parser of arguments wants,
@@ -27,6 +29,13 @@ enum ArgumentBytes {
       }
     }
     return bytes
+  }
+
+  /// Refuses an argument that is not UTF-8 where a path has to be text.
+  static func requireText(_ text: String, _ what: String) throws {
+    if text.unicodeScalars.contains(where: isStandIn) {
+      throw ValidationError("\(what): '\(escaped(bytes(text)))' is not UTF-8; use another path")
+    }
   }
 
   /// An argument's bytes as text.

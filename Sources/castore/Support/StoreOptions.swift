@@ -54,6 +54,15 @@ struct StoreOptions: ParsableArguments {
   )
   var trustedCertificates: String?
 
+  func validate() throws {
+    for (option, value) in [
+      ("--store", url), ("--cache", cache), ("--composition", composition),
+      ("--trusted-certificates", trustedCertificates),
+    ] {
+      if let value { try ArgumentBytes.requireText(value, option) }
+    }
+  }
+
   /// Opens the store, which must be on this machine.
   ///
   /// - Parameter create: Whether to make one where there is none.
