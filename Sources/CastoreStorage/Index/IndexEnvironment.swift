@@ -185,6 +185,7 @@ final class IndexEnvironment: @unchecked Sendable {
   private func renewedReader(
     from shard: Guarded<IdleReaders>
   ) throws(ServiceError) -> OpaquePointer {
+    // Taken out of the pool: nobody else holds this transaction.
     nonisolated(unsafe) var idle: OpaquePointer?
     shard.withLock { idle = $0.transactions.popLast() }
     if let idle {
