@@ -57,9 +57,9 @@ struct UnprivilegedTests {
       as_nobody ls "$folder/own"
       as_nobody cmp "$folder/own/large/file" "$folder/own/large/file"
       as_nobody wc -c "$folder/own/large/file" | cut -d' ' -f1
-      { ls "$folder/own" 2>&1 >/dev/null || true; } | grep -c 'Permission denied'
+      echo "denied $(ls "$folder/own" 2>&1 >/dev/null | grep -c 'Permission denied')"
       kill -TERM $!; wait $!; echo "ended $?"
-      grep -c " $folder/own " /proc/self/mounts || true
+      echo "left $(grep -c " $folder/own " /proc/self/mounts)"
       become_nobody "$castore" mount --store "local:$folder/store" "$folder/own" 2>>"$folder/log" &
       mounted
       as_nobody fusermount3 -u "$folder/own"; wait $!; echo "ended $?"
@@ -70,6 +70,7 @@ struct UnprivilegedTests {
     let lines = outcome.output.split(separator: "\n").map(String.init)
     #expect(lines.contains("large") && lines.contains("small"))
     #expect(lines.contains("400000"), "\(outcome.output)")
+    #expect(lines.contains("denied 1") && lines.contains("left 0"), "\(outcome.output)")
     #expect(lines.filter { $0 == "ended 0" }.count == 2, "\(outcome.output)")
     #expect(lines.last == "data path cached")
   }
