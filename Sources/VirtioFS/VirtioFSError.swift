@@ -27,6 +27,15 @@ public struct VirtioFSError: Error, CustomStringConvertible {
     self.cause = cause
   }
 
+  init(_ error: UnixListenerError) {
+    let code: Code =
+      switch error.code {
+      case .badPath, .system: .socket
+      case .notASocket, .inUse: .inUse
+      }
+    self.init(code, error.message, cause: error.cause)
+  }
+
   /// One sentence.
   public var description: String {
     cause.map { "\(message): \($0)" } ?? message

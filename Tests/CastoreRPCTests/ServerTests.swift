@@ -81,6 +81,31 @@ extension NetworkTests {
       await #expect(throws: ServiceError.self) { try await late.has(blobs.digest) }
     }
 
+    @Test("a server that drains leaves its path to the next, whose socket it does not remove")
+    func successor() async throws {
+      let blobs = PatternBlobService(size: 24 << 20)
+      let path = NSTemporaryDirectory() + "castore-\(UUID().uuidString).sock"
+      let first = try CastoreServer(ServedServices(blobs: blobs), on: [.unix(path: path)])
+      let running = Task { try await first.run() }
+      let service = GRPCBlobService(try GRPCPeer(.unix(path: path)))
+      let reader = try #require(try await service.openRead(blobs.digest))
+      first.shutDown(within: .seconds(600))
+      while FileManager.default.fileExists(atPath: path) {
+        try await Task.sleep(for: .milliseconds(1))
+      }
+      let second = try CastoreServer(ServedServices(blobs: blobs), on: [.unix(path: path)])
+      let next = Task { try await second.run() }
+      // Ends the call for which the first was waiting.
+      _ = try await reader.read(at: blobs.size - 10, count: 10)
+      try await running.value
+      let late = GRPCBlobService(try GRPCPeer(.unix(path: path)))
+      #expect(try await late.has(blobs.digest))
+      second.shutDown(within: .zero)
+      try await next.value
+      #expect(!FileManager.default.fileExists(atPath: path))
+      #expect(!FileManager.default.fileExists(atPath: path + ".lock"))
+    }
+
     @Test("a deadline ends what does not end by itself")
     func deadline() async throws {
       let blobs = PatternBlobService(size: 24 << 20)

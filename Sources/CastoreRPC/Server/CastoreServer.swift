@@ -17,7 +17,7 @@ package final class CastoreServer: Sendable {
     var server: GRPCServer<HTTP2ServerTransport.Posix>
     var transport: HTTP2ServerTransport.Posix
     var address: String
-    var path: String?
+    var unixListener: UnixListener?
   }
 
   /// Opens the sockets.
@@ -67,7 +67,7 @@ package final class CastoreServer: Sendable {
         server: server,
         transport: transport,
         address: socket.address,
-        path: socket.path
+        unixListener: socket.unixListener
       )
     }
   }
@@ -97,9 +97,7 @@ package final class CastoreServer: Sendable {
   private func serve() async throws {
     defer {
       health.stop()
-      for listener in listeners {
-        if let path = listener.path { unlink(path) }
-      }
+      for listener in listeners { listener.unixListener?.giveUpPath() }
     }
     try await withThrowingTaskGroup(of: Bool.self) { group in
       for listener in listeners {
@@ -112,6 +110,8 @@ package final class CastoreServer: Sendable {
         for await deadline in self.shutdown.stream {
           self.health.stop()
           for listener in self.listeners {
+            // The next server may start while this one drains.
+            listener.unixListener?.giveUpPath()
             // Stopping a transport before it has begun to listen ends the process in a debug build.
             _ = try? await listener.transport.listeningAddress
             listener.server.beginGracefulShutdown()
@@ -174,8 +174,8 @@ package final class CastoreServer: Sendable {
       return sockets
     } catch {
       for socket in sockets {
+        socket.unixListener?.giveUpPath()
         close(socket.descriptor)
-        if let path = socket.path { unlink(path) }
       }
       throw error
     }

@@ -8,8 +8,8 @@ struct ListeningSocket {
   var descriptor: CInt
   /// Where it listens, with the port that was taken.
   var address: String
-  /// The socket's file, to be removed in the end.
-  var path: String?
+  /// Holds the path of a Unix socket until it is given up.
+  var unixListener: UnixListener?
 
   /// Whether it can be reached from this machine only.
   var isLocal: Bool {
@@ -120,65 +120,29 @@ struct ListeningSocket {
   // MARK: Unix
 
   private static func openUnix(path: String) throws(ServiceError) -> ListeningSocket {
-    func failure(_ step: String) -> ServiceError {
-      ServiceError(.io, "cannot listen on unix:\(path): \(step): \(Errno.current)")
+    // The listener could do with more, and no client would reach it.
+    guard path.utf8.count <= 107 else {
+      throw ServiceError(
+        .invalidArgument,
+        "the path of a Unix socket has at most 107 bytes, got \(path.utf8.count): \(path)"
+      )
     }
-    let kind = CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue)
-    let number = socket(AF_UNIX, kind, 0)
-    guard number >= 0 else { throw failure("socket") }
-    let descriptor = OwnedDescriptor(adopting: number)
-    try removeStaleSocket(path: path)
-    guard try withAddress(of: path, { bind(number, $0, $1) }) == 0 else { throw failure("bind") }
-    guard listen(number, backlog) == 0 else {
-      defer { unlink(path) }
-      throw failure("listen")
+    let listener: UnixListener
+    do throws(UnixListenerError) {
+      listener = try UnixListener(path: path, backlog: backlog)
+    } catch {
+      throw ServiceError(
+        error.code == .system ? .io : .invalidArgument,
+        "cannot listen on unix:\(path): \(error)"
+      )
+    }
+    guard let descriptor = listener.takeSocket() else {
+      preconditionFailure("nobody else has the listener")
     }
     return ListeningSocket(
-      descriptor: descriptor.release(),
+      descriptor: descriptor,
       address: "unix:\(path)",
-      path: path
+      unixListener: listener
     )
-  }
-
-  // A server that was killed leaves its socket behind; one that lives answers.
-  private static func removeStaleSocket(path: String) throws(ServiceError) {
-    var status = stat()
-    guard lstat(path, &status) == 0 else { return }
-    guard status.st_mode & S_IFMT == S_IFSOCK else {
-      throw ServiceError(
-        .invalidArgument,
-        "cannot listen on unix:\(path): there is a file of that name which is no socket"
-      )
-    }
-    let number = socket(AF_UNIX, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
-    guard number >= 0 else { return }
-    let probe = OwnedDescriptor(adopting: number)
-    let isLive = try withAddress(of: path, { connect(probe.number, $0, $1) }) == 0
-    guard !isLive else {
-      throw ServiceError(.invalidArgument, "another server listens on unix:\(path) already")
-    }
-    unlink(path)
-  }
-
-  private static func withAddress(
-    of path: String,
-    _ body: (UnsafePointer<sockaddr>, socklen_t) -> CInt
-  ) throws(ServiceError) -> CInt {
-    var address = sockaddr_un()
-    address.sun_family = sa_family_t(AF_UNIX)
-    let bytes = Array(path.utf8)
-    // One byte stays for the final NUL.
-    guard bytes.count < MemoryLayout.size(ofValue: address.sun_path), !bytes.contains(0) else {
-      throw ServiceError(
-        .invalidArgument,
-        "the path of a Unix socket has at most 107 bytes, got \(bytes.count): \(path)"
-      )
-    }
-    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
-    return withUnsafePointer(to: &address) { pointer in
-      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in
-        body(pointer, socklen_t(MemoryLayout<sockaddr_un>.size))
-      }
-    }
   }
 }

@@ -11,6 +11,8 @@ final class Device {
   var rings: RingTable
   var surroundings: Vring.Surroundings
   var protocolFeatures: ProtocolFeatures = []
+  /// Whether a message came: probes connect and say nothing.
+  private(set) var hasSpoken = false
   private var status: UInt64 = 0
 
   var configuration: VirtioFSConfiguration { surroundings.configuration }
@@ -28,6 +30,7 @@ final class Device {
     do throws(FrontEndConnection.Interruption) {
       while true {
         var message = try connection.receive()
+        hasSpoken = true
         try handle(&message)
       }
     } catch {

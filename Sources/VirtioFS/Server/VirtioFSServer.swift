@@ -18,7 +18,7 @@ public final class VirtioFSServer: Sendable {
   /// The session, for its counters.
   public let session: Session
   private let configuration: VirtioFSConfiguration
-  private let listener: Guarded<ListeningSocket?>
+  private let listener: Guarded<UnixListener?>
   private let stopping: Notifier
 
   /// Makes a server without a socket, for connections that others accept.
@@ -54,8 +54,8 @@ public final class VirtioFSServer: Sendable {
   /// Makes a server and its socket: from now on monitors can connect.
   ///
   /// - Parameters:
-  ///   - path: Where the socket is to be. One that a dead server left is replaced; anything else there is
-  ///     an error. It is removed when `run` returns.
+  ///   - path: Where the socket is to be, with a lock file beside it (`PATH.lock`). What a dead server left
+  ///     is replaced; anything else there is an error. Both are removed when `run` returns.
   ///   - mode: Who may connect: the owner alone unless told otherwise.
   public convenience init(
     _ fileSystem: any FileSystem,
@@ -71,8 +71,12 @@ public final class VirtioFSServer: Sendable {
       sessionConfiguration: sessionConfiguration,
       resuming: agreement
     )
-    let socket = try ListeningSocket(path: path, mode: mode)
-    listener.withLock { $0 = socket }
+    do throws(UnixListenerError) {
+      let socket = try UnixListener(path: path, mode: mode, backlog: 8)
+      listener.withLock { $0 = socket }
+    } catch {
+      throw VirtioFSError(error)
+    }
   }
 
   /// Serves one monitor after the other on this thread, and on one for each ring in use, until `stop`.
@@ -80,7 +84,7 @@ public final class VirtioFSServer: Sendable {
   /// Returns when all is torn down: no thread, mapping or descriptor is left, and the session is finished.
   /// To be called once.
   ///
-  /// - Parameter once: Returns when the first monitor is gone.
+  /// - Parameter once: Returns when the first monitor is gone. Who connects and says nothing is none.
   public func run(once: Bool = false) throws(VirtioFSError) {
     let socket = listener.withLock { $0.take() }
     guard let socket else {
@@ -93,7 +97,8 @@ public final class VirtioFSServer: Sendable {
         pause(milliseconds: 50)
         continue
       }
-      guard serveUntilGone(connection), !once else { return }
+      let visit = serveUntilGone(connection)
+      if visit.isStopped || once && visit.hasSpoken { return }
     }
   }
 
@@ -112,8 +117,9 @@ public final class VirtioFSServer: Sendable {
     stopping.signal()
   }
 
-  /// False if the server is to stop.
-  private func serveUntilGone(_ connection: consuming OwnedDescriptor) -> Bool {
+  private func serveUntilGone(
+    _ connection: consuming OwnedDescriptor
+  ) -> (isStopped: Bool, hasSpoken: Bool) {
     configuration.onEvent?(.connected)
     let device = Device(
       connection: FrontEndConnection(connection, stop: stopping),
@@ -125,8 +131,8 @@ public final class VirtioFSServer: Sendable {
       configuration.onEvent?(.frontEndFault(fault.description))
     }
     configuration.onEvent?(.disconnected)
-    if case .stopped = end { return false }
-    return true
+    if case .stopped = end { return (true, device.hasSpoken) }
+    return (false, device.hasSpoken)
   }
 
   private func pause(milliseconds: CInt) {
@@ -135,7 +141,7 @@ public final class VirtioFSServer: Sendable {
   }
 
   /// False if the server is to stop.
-  private func waitForConnection(_ socket: ListeningSocket) throws(VirtioFSError) -> Bool {
+  private func waitForConnection(_ socket: UnixListener) throws(VirtioFSError) -> Bool {
     var files = [
       pollfd(fd: socket.number, events: Int16(POLLIN), revents: 0),
       pollfd(fd: stopping.number, events: Int16(POLLIN), revents: 0),
