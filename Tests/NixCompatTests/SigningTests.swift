@@ -87,13 +87,24 @@ struct SigningTests {
     "malformed signatures are refused",
     arguments: [
       "", "cache.example.com-1", signature, ":\(signature)", "a b:\(signature)",
-      "a\n:\(signature)", "cache/1:\(signature)", "a:\(signature.dropLast())",
+      "a\n:\(signature)", "a\u{0}:\(signature)", "a:\(signature.dropLast())",
       "a:\(signature.dropLast(2))", "a:\(signature)=", "a:\(signature.dropLast(4))",
       "a: \(signature)", "a:b:\(signature)",
     ]
   )
   func malformedSignatures(text: String) {
     #expect(throws: SigningError.self) { try NixSignature(parsing: text) }
+  }
+
+  @Test(
+    "a key's name may hold what Nix allows",
+    arguments: ["cache/1", "me_and@example.org", "ключ-1", "a+b~", "https"]
+  )
+  func names(name: String) throws {
+    let key = try NixSecretKey(generatingWithName: name)
+    let signature = try NixSignature(parsing: "\(key.sign("text"))")
+    #expect(signature.keyName == name)
+    #expect(try NixPublicKey(parsing: "\(key.publicKey)").isValid(signature, of: "text"))
   }
 
   @Test("malformed keys are refused")

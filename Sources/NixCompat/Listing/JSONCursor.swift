@@ -8,6 +8,13 @@ package struct JSONCursor: ~Escapable {
     self.text = text
   }
 
+  /// Goes on at an offset where it was before.
+  @_lifetime(self: copy self)
+  package mutating func move(to offset: Int) {
+    precondition(offset <= text.count, "a cursor stays within its text")
+    self.offset = offset
+  }
+
   /// The next byte that is not white space, left where it is.
   @_lifetime(self: copy self)
   package mutating func peek() -> UInt8? {

@@ -2,7 +2,7 @@
 public enum SigningError: Error, Hashable, Sendable {
   /// No colon parts the name from the rest.
   case missingColon
-  /// The name is empty or holds something else than letters, digits, dashes and dots.
+  /// The name is empty or holds white space, a colon or what is no text.
   case invalidName(String)
   /// What follows the name is not base64.
   case invalidBase64(TextEncodingError)
@@ -21,7 +21,7 @@ extension SigningError: CustomStringConvertible {
     switch self {
     case .missingColon: "expected a name, a colon and base64"
     case .invalidName(let name):
-      "the name \(quoted(name.utf8)) is empty or holds more than letters, digits, \"-\" and \".\""
+      "the name \(quoted(name.utf8)) is empty or holds white space, a colon or what is no text"
     case .invalidBase64(let error): "malformed base64: \(error)"
     case .invalidLength(let expected, let found): "expected \(expected) bytes, found \(found)"
     case .invalidKey: "the key is inconsistent"
@@ -38,8 +38,10 @@ struct NamedBytes {
   init(parsing text: Span<UInt8>, byteCount: Int) throws(SigningError) {
     guard let colon = text.firstIndex(of: UInt8(ascii: ":")) else { throw .missingColon }
     let name = text.extracting(..<colon)
-    self.name = try Self.validName(name.printable)
-    // The decoder replaces what is not UTF-8; the replacement is no letter, so it was refused.
+    guard let valid = String(validating: name.array, as: UTF8.self) else {
+      throw .invalidName(name.printable)
+    }
+    self.name = try Self.validName(valid)
     let encoded = text.extracting((colon + 1)...)
     do {
       bytes = try Base64.decode(encoded)
@@ -52,12 +54,11 @@ struct NamedBytes {
   }
 
   static func validName(_ name: String) throws(SigningError) -> String {
+    // Nix takes all up to the first colon. White space would end the line of a narinfo or the key in a
+    // list of trusted ones.
     let isValid = name.unicodeScalars.allSatisfy { scalar in
-      if scalar == "-" || scalar == "." || scalar.properties.isAlphabetic { return true }
-      return switch scalar.properties.generalCategory {
-      case .decimalNumber, .letterNumber, .otherNumber: true
-      default: false
-      }
+      scalar != ":" && !scalar.properties.isWhitespace
+        && scalar.properties.generalCategory != .control
     }
     guard isValid, !name.isEmpty else { throw .invalidName(name) }
     return name

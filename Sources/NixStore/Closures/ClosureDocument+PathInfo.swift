@@ -9,20 +9,23 @@ extension ClosureDocument.Entry {
     _ node: Node,
     _ summary: NARSummary
   ) throws(ServiceError) -> PathInfo {
-    if summary != NARSummary(size: narSize, sha256: narHash) {
+    let isRight =
+      (narHash ?? summary.sha256) == summary.sha256 && (narSize ?? summary.size) == summary.size
+    if !isRight {
       throw ServiceError(
         .invalidArgument,
         "the tree at \(storePath.absolutePath) is not what the closure says: its NAR has "
-          + "\(summary.size) bytes and the hash \(summary.sha256), but \(narSize) bytes and "
-          + "\(narHash) are stated"
+          + "\(summary.size) bytes and the hash \(summary.sha256), but "
+          + "\(narSize.map { "\($0)" } ?? "some") bytes and "
+          + "\(narHash.map { "\($0)" } ?? "some hash") are stated"
       )
     }
     return PathInfo(
       storePath: storePath,
       node: node,
       references: references,
-      narSize: narSize,
-      narHash: narHash,
+      narSize: summary.size,
+      narHash: summary.sha256,
       signatures: signatures,
       deriver: deriver,
       contentAddress: contentAddress

@@ -2,18 +2,19 @@ public import NixCompat
 
 /// What Nix knows about some store paths, as its own commands print it.
 ///
-/// Reads the array that `nix path-info --json --recursive` and `exportReferencesGraph` of structured
-/// derivations print, the object from paths to the same that newer versions of Nix print, and either of
-/// them as the single member of an object.
+/// Reads what `nix path-info --json --recursive` prints: the array of older versions of Nix, the object by
+/// path of 2.19, and version 2 of the format. And what `exportReferencesGraph` writes: the attributes of a
+/// structured derivation, with all the graphs that are among them, and the plain text, with hashes
+/// (`registration` of `closureInfo`) or without. Anything else is an error.
 public struct ClosureDocument: Sendable {
   /// One store path.
   public struct Entry: Hashable, Sendable {
     /// The path.
     public var storePath: StorePath
-    /// The SHA-256 of its NAR.
-    public var narHash: SHA256Digest
-    /// How many bytes its NAR has.
-    public var narSize: UInt64
+    /// The SHA-256 of its NAR; `nil` where the document states none.
+    public var narHash: SHA256Digest?
+    /// How many bytes its NAR has; `nil` where the document states nothing about it.
+    public var narSize: UInt64?
     /// The store paths it refers to, in the order of the document.
     public var references: [StorePath]
     /// The derivation that built it; its name without `.drv`.
@@ -29,18 +30,34 @@ public struct ClosureDocument: Sendable {
 
   /// Reads a document.
   public init(parsing text: [UInt8]) throws(ClosureError) {
-    let fields: [ClosureParser.Fields]
-    do throws(NARListingError) {
-      var parser = ClosureParser(text.span)
-      fields = try parser.run()
-    } catch {
-      throw Self.malformed(error)
-    }
     var entries: [Entry] = []
-    for (place, fields) in fields.enumerated() {
-      entries.append(try Entry(fields, number: place + 1))
+    var known: Set<Entry> = []
+    for list in try Self.lists(text) {
+      var added: [Entry] = []
+      for (place, fields) in list.enumerated() {
+        let entry = try Entry(fields, number: place + 1)
+        // Graphs share paths.
+        if !known.contains(entry) { added.append(entry) }
+      }
+      entries += added
+      known.formUnion(added)
     }
     self.entries = try Self.sorted(entries)
+  }
+
+  private static func lists(
+    _ text: [UInt8]
+  ) throws(ClosureError) -> [[ClosureParser.Fields]] {
+    if text.first == UInt8(ascii: "/") {
+      var registration = RegistrationParser(text)
+      return [try registration.run()]
+    }
+    do throws(NARListingError) {
+      var parser = ClosureParser(text.span)
+      return try parser.run()
+    } catch {
+      throw malformed(error)
+    }
   }
 
   private static func malformed(_ error: NARListingError) -> ClosureError {
