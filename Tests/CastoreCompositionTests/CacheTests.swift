@@ -145,6 +145,47 @@ struct CacheTests {
   }
 }
 
+@Suite("Names that are still known")
+struct KnownRootsTests {
+  @Test("are forgotten once the far side has listed all names without them")
+  func forgotten() async throws {
+    let folder = try TestFolder()
+    let far = MemoryRootNodes()
+    let node = Node.symlink(target: "x")
+    for name in ["a", "b", "c"] as [PathComponent] {
+      _ = try await far.putRoot(name, node, replace: false)
+    }
+    let file = folder.path + "/names"
+    func listed(_ nodes: any RootNodes) async throws -> [PathComponent] {
+      var names: [PathComponent] = []
+      for try await entry in nodes.list() { names.append(entry.name) }
+      return names.sorted()
+    }
+    let first = CachingRootNodes(far: far, file: file)
+    #expect(try await listed(first) == ["a", "b", "c"])
+    await first.settle()
+    _ = try await far.dropRoot("b")
+    let second = CachingRootNodes(far: far, file: file)
+    #expect(try await listed(second) == ["a", "c"])
+    await second.settle()
+    _ = try await far.dropRoot("c")
+    let third = CachingRootNodes(far: far, file: file)
+    #expect(try await third.node(named: "c") == nil)
+    await third.settle()
+    #expect(try await listed(CachingRootNodes(far: UnreachableRootNodes(), file: file)) == ["a"])
+  }
+}
+
+private struct UnreachableRootNodes: RootNodes {
+  private let error = ServiceError(.unavailable, "nobody is there")
+
+  func node(named name: PathComponent) async throws(ServiceError) -> Node? { throw error }
+
+  func list() -> AsyncThrowingStream<NamedNode, any Error> {
+    AsyncThrowingStream { throw error }
+  }
+}
+
 private struct Liar: BlobService {
   func has(_ digest: B3Digest) async throws(ServiceError) -> Bool { true }
 

@@ -179,6 +179,17 @@ extension NetworkTests {
       }
     }
 
+    @Test("a root whose removal is tried again, because the answer was lost, was there")
+    func repeatedRemoval() async throws {
+      let roots = ForgetfulRootNodes()
+      _ = try await roots.putRoot("name", .symlink(target: "x"), replace: false)
+      try await Loopback.serving(ServedServices(roots: roots)) { loopback in
+        let client = GRPCRootNodes(try GRPCPeer(loopback.addresses[1], options: .impatient))
+        #expect(try await client.dropRoot("name"))
+        #expect(try await !client.dropRoot("name"))
+      }
+    }
+
     @Test("10,000 small gets at once")
     func manyGets() async throws {
       let blobs = MemoryBlobService()
@@ -197,5 +208,35 @@ extension NetworkTests {
         }
       }
     }
+  }
+}
+
+/// Does what it is asked to, and cannot tell of it the first time.
+private struct ForgetfulRootNodes: RootRegistry {
+  private let inner = MemoryRootNodes()
+  private let answers = Guarded(0)
+
+  func node(named name: PathComponent) async throws(ServiceError) -> Node? {
+    try await inner.node(named: name)
+  }
+
+  func list() -> AsyncThrowingStream<NamedNode, any Error> { inner.list() }
+
+  func putRoot(
+    _ name: PathComponent,
+    _ node: Node,
+    replace: Bool
+  ) async throws(ServiceError) -> Node? {
+    try await inner.putRoot(name, node, replace: replace)
+  }
+
+  func dropRoot(_ name: PathComponent) async throws(ServiceError) -> Bool {
+    let wasThere = try await inner.dropRoot(name)
+    let isFirst = answers.withLock { answers in
+      answers += 1
+      return answers == 1
+    }
+    if isFirst { throw ServiceError(.unavailable, "the connection broke") }
+    return wasThere
   }
 }

@@ -8,8 +8,15 @@ import Platform
 /// again where it does not answer. Never recorded as roots of a near store, which may hold a part
 /// of the trees only and has names of its own.
 public final class CachingRootNodes: RootRegistry {
+  private struct Memory {
+    var node: Node
+    // The listing that was the last to begin before the far side told of it.
+    var listing: Int
+  }
+
   private struct State {
-    var nodes: [PathComponent: Node] = [:]
+    var nodes: [PathComponent: Memory] = [:]
+    var listings = 0
     var isChanged = false
     // When the far side last could not be reached.
     var failure: ContinuousClock.Instant?
@@ -28,7 +35,7 @@ public final class CachingRootNodes: RootRegistry {
     self.file = file
     var state = State()
     // What cannot be read is forgotten: it is a copy.
-    for entry in Self.read(file) { state.nodes[entry.name] = entry.node }
+    for entry in Self.read(file) { state.nodes[entry.name] = Memory(node: entry.node, listing: 0) }
     self.state = Guarded(state)
   }
 
@@ -53,15 +60,22 @@ public final class CachingRootNodes: RootRegistry {
     return AsyncThrowingStream { continuation in
       let task = Task.detached { [self] in
         var count = 0
+        let listing = state.withLock { state in
+          state.listings += 1
+          return state.listings
+        }
         do {
           for try await entry in far.list() {
             count += 1
             remember(entry.name, entry.node)
             continuation.yield(entry)
           }
+          // What was broken off looks like one that is through.
+          try Task.checkCancellation()
+          forgetNames(before: listing)
           continuation.finish()
         } catch let error as ServiceError where error.code == .unavailable && count == 0 {
-          let entries = state.withLock { $0.nodes.map { NamedNode(name: $0, node: $1) } }
+          let entries = state.withLock { $0.nodes.map { NamedNode(name: $0, node: $1.node) } }
           for entry in entries.sorted(by: { $0.name < $1.name }) { continuation.yield(entry) }
           continuation.finish(throwing: entries.isEmpty ? error : nil)
         } catch {
@@ -100,9 +114,17 @@ public final class CachingRootNodes: RootRegistry {
   private func remember(_ name: PathComponent, _ node: Node?) {
     state.withLock { state in
       state.failure = nil
-      if state.nodes[name] == node { return }
-      state.nodes[name] = node
-      state.isChanged = true
+      if state.nodes[name]?.node != node { state.isChanged = true }
+      state.nodes[name] = node.map { Memory(node: $0, listing: state.listings) }
+    }
+  }
+
+  // Names that the far side has told of neither in a listing that is now through nor since it began are gone.
+  private func forgetNames(before listing: Int) {
+    state.withLock { state in
+      let count = state.nodes.count
+      state.nodes = state.nodes.filter { $0.value.listing >= listing }
+      if state.nodes.count != count { state.isChanged = true }
     }
   }
 
@@ -113,7 +135,7 @@ public final class CachingRootNodes: RootRegistry {
           return nil
         }
       }
-      return state.nodes[name]
+      return state.nodes[name]?.node
     }
   }
 }
@@ -121,12 +143,12 @@ public final class CachingRootNodes: RootRegistry {
 extension CachingRootNodes: SettlingService {
   /// Writes the names down.
   public func settle() async {
-    let nodes = state.withLock { state -> [PathComponent: Node]? in
+    let nodes = state.withLock { state -> [PathComponent: Memory]? in
       defer { state.isChanged = false }
       return state.isChanged ? state.nodes : nil
     }
     guard let nodes else { return }
-    Self.write(nodes.map { NamedNode(name: $0, node: $1) }, to: file)
+    Self.write(nodes.map { NamedNode(name: $0, node: $1.node) }, to: file)
   }
 
   // The encoding of a directory has all that is needed, and a strict reader.

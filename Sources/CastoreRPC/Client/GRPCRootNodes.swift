@@ -78,10 +78,13 @@ package final class GRPCRootNodes: RootRegistry {
   }
 
   package func dropRoot(_ name: PathComponent) async throws(ServiceError) -> Bool {
-    try await peer.perform("removing root \(name)") {
+    var isRepeated = false
+    return try await peer.perform("removing root \(name)") {
       let request = ProtoRemoveRootRequest.with { $0.name = Data(name.bytes) }
+      // A try whose answer was lost may have removed it: then it is gone because of this call.
+      defer { isRepeated = true }
       let answer: ProtoRemoveRootResponse = try await call("Remove", request)
-      return answer.removed
+      return answer.removed || isRepeated
     }
   }
 

@@ -12,7 +12,7 @@ struct CopyCommand: AsyncParsableCommand {
     abstract: "Bring roots with all they refer to from one store to another.",
     discussion: """
       Only what is missing there travels, and the name is recorded last; a store path comes after \
-      the store paths that it refers to. Broken off and repeated, \
+      the store paths that it refers to, once its NAR was compared with the hash that is stated. Broken off and repeated, \
       a copy goes on where it was. Prints the name and digest of each root, separated by a tab, once \
       it is there. Either store may be on this machine or elsewhere.
       """
@@ -42,7 +42,8 @@ struct CopyCommand: AsyncParsableCommand {
       isStopped.withLock { $0 = true }
       work.withLock { $0 }?.cancel()
     }
-    var values: [JSON] = []
+    let records = PathInfoRecorder(in: target.pathInfos, calculator: target.calculator)
+    let output = JSONArrayOutput()
     for item in try await items(in: source) {
       let (name, node) = (item.name, item.node)
       let before = copier.progress
@@ -59,7 +60,7 @@ struct CopyCommand: AsyncParsableCommand {
         if isStopped.withLock({ $0 }) { task.cancel() }
         try await task.value
       }
-      try await record(item, in: target)
+      try await record(item, in: target, records)
       let now = copier.progress
       let sent = (now.blobsSent - before.blobsSent, now.directoriesSent - before.directoriesSent)
       note(
@@ -74,14 +75,14 @@ struct CopyCommand: AsyncParsableCommand {
             ("directoriesSent", .integer(sent.1)),
             ("bytesSent", .integer(now.bytesSent - before.bytesSent)),
           ]
-        values.append(.object(members))
+        try output.add(.object(members))
       } else {
         try Output.line("\(name)\t\(reference(node))")
       }
     }
+    if json { try output.finish() }
     await source.settle()
     await target.settle()
-    if json { try Output.line(JSON.array(values).text) }
   }
 
   private struct Item {
@@ -110,9 +111,18 @@ struct CopyCommand: AsyncParsableCommand {
     return items
   }
 
-  private func record(_ item: Item, in target: Services) async throws {
+  private func record(
+    _ item: Item,
+    in target: Services,
+    _ records: PathInfoRecorder
+  ) async throws {
     if let info = item.info {
-      _ = try await target.pathInfos.put(info)
+      do throws(ServiceError) {
+        try await records.record(info, replace: replace)
+      } catch {
+        guard error.code == .invalidArgument, !replace else { throw error }
+        throw CommandError("\(error) (see --replace)")
+      }
       return
     }
     let name = item.name

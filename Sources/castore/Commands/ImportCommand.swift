@@ -81,7 +81,7 @@ struct ImportCommand: AsyncParsableCommand {
       isStopped.withLock { $0 = true }
       current.withLock { $0 }?.cancel()
     }
-    var values: [JSON] = []
+    let output = JSONArrayOutput()
     for (path, name) in imports {
       var options = TreeImporter.Options()
       options.sizeRule = directorySizeRule.rule
@@ -99,13 +99,13 @@ struct ImportCommand: AsyncParsableCommand {
       try await record(name, node, replace: replace, in: services)
       if json {
         let member = JSON.bytes("name", name.bytes)
-        values.append(.object([member] + JSON.members(of: node)))
+        try output.add(.object([member] + JSON.members(of: node)))
       } else {
         try Output.line("\(name)\t\(reference(node))")
       }
     }
+    if json { try output.finish() }
     await services.settle()
-    if json { try Output.line(JSON.array(values).text) }
   }
 
   private func run(

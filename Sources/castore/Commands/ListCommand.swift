@@ -24,12 +24,12 @@ struct ListCommand: AsyncParsableCommand {
   func run() async throws {
     let services = try await store.openServices()
     if json {
-      var values: [JSON] = []
+      let output = JSONArrayOutput()
       try await forEach(in: services) { entry in
         let name = JSON.bytes("name", entry.name.bytes)
-        values.append(.object([name] + JSON.members(of: entry.node)))
+        try output.add(.object([name] + JSON.members(of: entry.node)))
       }
-      return try Output.line(JSON.array(values).text)
+      return try output.finish()
     }
     try await forEach(in: services) { entry in
       if null { return try Output.write(entry.name.bytes + [0]) }

@@ -20,16 +20,16 @@ struct RootsCommand: AsyncParsableCommand {
 
     func run() async throws {
       let services = try await store.openServices()
-      var values: [JSON] = []
+      let output = JSONArrayOutput()
       for try await entry in services.roots.list() {
         if json {
           let name = JSON.bytes("name", entry.name.bytes)
-          values.append(.object([name] + JSON.members(of: entry.node)))
+          try output.add(.object([name] + JSON.members(of: entry.node)))
         } else {
           try Output.line("\(entry.name)\t\(reference(entry.node))")
         }
       }
-      if json { try Output.line(JSON.array(values).text) }
+      if json { try output.finish() }
     }
   }
 

@@ -22,12 +22,10 @@ struct NixPathInfoCommand: AsyncParsableCommand {
   func run() async throws {
     let paths = try paths.map(parseStorePath)
     let services = try await store.openServices()
-    // An array of many members is printed as it is read.
-    var separator = "["
+    let output = JSONArrayOutput()
     func show(_ info: PathInfo) throws {
-      if !json { return try Output.line(info.storePath.absolutePath) }
-      try Output.write([UInt8](separator.utf8) + [UInt8](Self.json(info).text.utf8))
-      separator = ",\n"
+      if json { return try output.add(Self.json(info)) }
+      try Output.line(info.storePath.absolutePath)
     }
     if paths.isEmpty {
       for try await info in services.pathInfos.list() { try show(info) }
@@ -38,7 +36,7 @@ struct NixPathInfoCommand: AsyncParsableCommand {
       }
       try show(info)
     }
-    if json { try Output.line(separator == "[" ? "[]" : "]") }
+    if json { try output.finish() }
   }
 
   private static func json(_ info: PathInfo) -> JSON {
