@@ -179,6 +179,60 @@ struct RemoteTests {
     try castore.succeed("copy", "--replace", "--to", back, "tree")
   }
 
+  @Test("an upload that is interrupted ends, whenever that is")
+  func interrupted() throws {
+    let castore = Castore(try Scratch())
+    let tree = castore.scratch.path + "/tree"
+    try NastyTree.folder(tree)
+    for index in 0..<40 {
+      try NastyTree.write(NastyTree.noise(3_000_000, seed: UInt64(index)), to: tree / "f\(index)")
+    }
+    try castore.succeed("import", tree)
+    let far = Castore(castore.scratch, store: castore.scratch.path + "/far")
+    let daemon = try Daemon(far)
+    for round in 0..<5 {
+      let copy = try castore.start(["copy", "--to", daemon.unixURL, "tree"])
+      let before = try far.blobFiles()
+      try waitUntil("it is under way") {
+        try far.blobFiles() > before || !copy.isRunning
+      }
+      usleep(UInt32(round * 20_000))
+      if copy.isRunning { try copy.signal(SIGINT) }
+      _ = try copy.wait()
+    }
+    #expect(try daemon.stop().status == .exited(0))
+  }
+
+  @Test("what was done before a failure is printed, as whole JSON")
+  func partialJSON() throws {
+    let (castore, tree) = try SampleStore.make(entries: 10)
+    let outcome = try castore.run("import", "--json", "--name", "other", tree / "many", "--replace")
+    #expect(try objects(outcome).count == 1)
+    let both = try castore.run("import", "--json", tree / "many", tree / "missing")
+    #expect(both.status != .exited(0))
+    #expect(try objects(both).compactMap { $0["name"] as? String } == ["many"])
+    let copy = try castore.run(
+      "copy",
+      "--json",
+      "--to",
+      "local:" + castore.scratch.path + "/copy",
+      "many",
+      "other"
+    )
+    #expect(try objects(copy).count == 2)
+    try castore.succeed("import", "--replace", "--name", "other", tree)
+    let taken = try castore.run(
+      "copy",
+      "--json",
+      "--to",
+      "local:" + castore.scratch.path + "/copy",
+      "many",
+      "other"
+    )
+    #expect(taken.status != .exited(0))
+    #expect(try objects(taken).compactMap { $0["name"] as? String } == ["many"])
+  }
+
   private func objects(_ outcome: Outcome) throws -> [[String: Any]] {
     let value = try JSONSerialization.jsonObject(with: Data(outcome.output))
     return value as? [[String: Any]] ?? []

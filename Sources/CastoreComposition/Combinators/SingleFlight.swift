@@ -4,7 +4,8 @@ import Platform
 final class SingleFlight<Key: Hashable & Sendable, Value: Sendable>: Sendable {
   private struct Flight {
     var number: Int
-    var task: Task<Value, any Error>
+    var task: Task<Void, Never>
+    var promise: Promise<Value>
     var waiters: Int
   }
 
@@ -27,18 +28,26 @@ final class SingleFlight<Key: Hashable & Sendable, Value: Sendable>: Sendable {
         return flight
       }
       state.nextNumber += 1
+      let promise = Promise<Value>()
       // Not a child of any waiting task: each of them may be cancelled alone.
-      let flight = Flight(
-        number: state.nextNumber,
-        task: Task.detached { try await body() },
-        waiters: 1
-      )
+      let task = Task.detached {
+        do { promise.resolve(.success(try await body())) } catch {
+          promise.resolve(.failure(error))
+        }
+      }
+      let flight = Flight(number: state.nextNumber, task: task, promise: promise, waiters: 1)
       state.flights[key] = flight
       return flight
     }
     return try await withTaskCancellationHandler {
-      defer { land(key, flight.number) }
-      return try await flight.task.value
+      let value: Value
+      do { value = try await flight.promise.value() } catch {
+        // Others may wait for it still.
+        if !Task.isCancelled { land(key, flight.number) }
+        throw error
+      }
+      land(key, flight.number)
+      return value
     } onCancel: {
       leave(key, flight.number)
     }
@@ -51,7 +60,7 @@ final class SingleFlight<Key: Hashable & Sendable, Value: Sendable>: Sendable {
   }
 
   private func leave(_ key: Key, _ number: Int) {
-    let abandoned: Task<Value, any Error>? = state.withLock { state in
+    let abandoned: Task<Void, Never>? = state.withLock { state in
       guard var flight = state.flights[key], flight.number == number else { return nil }
       flight.waiters -= 1
       state.flights[key] = flight.waiters == 0 ? nil : flight

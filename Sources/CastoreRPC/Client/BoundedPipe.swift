@@ -7,6 +7,8 @@ final class BoundedPipe<Element: Sendable>: Sendable {
   private struct State {
     var elements: [Element] = []
     var end: Result<Void, any Error>?
+    // Whether the receiver knows of the end.
+    var isAtEnd = false
     var isClosed = false
     var sender: Waiter?
     var receiver: Waiter?
@@ -76,6 +78,20 @@ final class BoundedPipe<Element: Sendable>: Sendable {
     for case let waiter? in waiters { waiter.continuation.resume() }
   }
 
+  /// Says that what was sent is not to be used, and drops what was not received yet; also after `finish`.
+  ///
+  /// - Returns: `false` where it is too late: the receiver knows of another end, or closed the pipe.
+  func fail(_ error: any Error) -> Bool {
+    let (isInTime, waiters) = state.withLock { state in
+      if state.isClosed || state.isAtEnd { return (false, [Waiter?]()) }
+      state.elements = []
+      state.end = .failure(error)
+      return (true, [state.receiver.take(), state.sender.take()])
+    }
+    for case let waiter? in waiters { waiter.continuation.resume() }
+    return isInTime
+  }
+
   /// Takes the next element, when there is one; `nil` after the last.
   func next() async throws -> Element? {
     while true {
@@ -85,6 +101,7 @@ final class BoundedPipe<Element: Sendable>: Sendable {
           return (.success(state.elements.removeFirst()), state.sender.take())
         }
         if state.isClosed { return (.success(nil), nil) }
+        state.isAtEnd = state.end != nil
         return (state.end?.map { nil }, nil)
       }
       sender?.continuation.resume()

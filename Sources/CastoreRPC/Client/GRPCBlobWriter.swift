@@ -60,10 +60,7 @@ actor GRPCBlobWriter: Castore.BlobWriter {
       let upload = try await started()
       let piece = buffer
       buffer = []
-      guard await upload.pipe.send(piece) else {
-        _ = try await upload.answer
-        throw RPCError(code: .internalError, message: "the server answered before the end")
-      }
+      try await upload.send(piece)
     } catch {
       let error = ServiceError(error, action: "writing a blob", peer: peer.name)
       if result == nil { result = .failure(error) }
@@ -97,16 +94,14 @@ actor GRPCBlobWriter: Castore.BlobWriter {
       // All of it is here still, so it can be sent any number of times.
       answer = try await peer.perform("writing blob \(digest)") {
         let upload = begin(in: try await family.family)
-        if !buffer.isEmpty { _ = await upload.pipe.send(buffer) }
-        upload.pipe.finish(.success(()))
-        return try await upload.answer
+        if !buffer.isEmpty { try await upload.send(buffer) }
+        return try await upload.finish()
       }
     } else {
       if !buffer.isEmpty { try await send() }
       do {
         guard let upload else { throw CancellationError() }
-        upload.pipe.finish(.success(()))
-        answer = try await upload.answer
+        answer = try await upload.finish()
       } catch {
         throw ServiceError(error, action: "writing blob \(digest)", peer: peer.name)
       }

@@ -31,17 +31,13 @@ actor GRPCDirectoryPutter: Castore.DirectoryPutter {
     }
     let bytes = directory.encoded()
     sent.insert(B3Digest(hashing: bytes))
-    if await upload.pipe.send(bytes) { return }
-    // The server gave an answer before the end, or the connection broke.
-    let error: ServiceError
     do {
-      _ = try await upload.answer
-      error = ServiceError(.io, "\(peer.name): the server answered before the last directory")
-    } catch let failure {
-      error = self.error(failure)
+      try await upload.send(bytes)
+    } catch {
+      let error = self.error(error)
+      result = .failure(error)
+      throw error
     }
-    result = .failure(error)
-    throw error
   }
 
   func close() async throws(ServiceError) -> B3Digest {
@@ -59,10 +55,9 @@ actor GRPCDirectoryPutter: Castore.DirectoryPutter {
       await upload.abandon()
       throw ServiceError(.invalidArgument, "a tree has at least one directory, got none")
     }
-    upload.pipe.finish(.success(()))
     let answer: B3Digest
     do {
-      answer = try await upload.answer
+      answer = try await upload.finish()
     } catch {
       throw self.error(error)
     }

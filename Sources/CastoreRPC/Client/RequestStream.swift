@@ -4,10 +4,14 @@ import Platform
 
 /// A call that sends many messages and gets a digest for them; a few wait in memory.
 ///
-/// Letting go of it spoils the call, so that the server keeps nothing.
+/// Letting go of it before all was sent spoils the call, so that the server keeps nothing. So does cancelling the
+/// task that sends or waits for the answer, which then ends in bounded time.
 final class RequestStream<Message: Sendable>: Sendable {
-  /// What is sent; finishing it with success ends the sending, with a failure spoils the call.
-  let pipe: BoundedPipe<Message>
+  // How long the server may take to hear that a call is spoiled, before the call is cancelled.
+  private static var spoilTimeout: Duration { .seconds(3) }
+
+  // What is sent; finishing it with success ends the sending, with a failure spoils the call.
+  private let pipe: BoundedPipe<Message>
   private let call: Task<B3Digest, any Error>
 
   /// Makes the call.
@@ -66,20 +70,43 @@ final class RequestStream<Message: Sendable>: Sendable {
     spoil()
   }
 
-  /// What the server answered.
-  var answer: B3Digest {
-    get async throws { try await call.value }
+  /// Sends a message, when there is room for it.
+  ///
+  /// - Throws: What the server answered instead of waiting for the end, or a `CancellationError`.
+  func send(_ message: Message) async throws {
+    if await pipe.send(message) { return }
+    if Task.isCancelled {
+      await abandon()
+      throw CancellationError()
+    }
+    _ = try await call.value
+    throw RPCError(code: .internalError, message: "the server answered before the end")
   }
 
-  /// Makes the server refuse what it got. Does nothing once all was sent.
-  func spoil() {
-    pipe.finish(.failure(CancellationError()))
+  /// Ends the sending, and waits for what the server answers.
+  func finish() async throws -> B3Digest {
+    pipe.finish(.success(()))
+    return try await withTaskCancellationHandler {
+      try await call.value
+    } onCancel: {
+      spoil()
+    }
   }
 
-  /// Makes the server refuse what it got, and waits until it has.
+  /// Makes the server refuse what it got, and waits until it has, for a short time.
   func abandon() async {
     spoil()
     _ = try? await call.value
+  }
+
+  // Where all was sent, there is nothing left to spoil, but the answer need not be waited for.
+  private func spoil() {
+    guard pipe.fail(CancellationError()) else { return call.cancel() }
+    // Not a child of the cancelled task. A server that takes nothing does not hear of it this way.
+    Task.detached { [call] in
+      try? await Task.sleep(for: Self.spoilTimeout)
+      call.cancel()
+    }
   }
 }
 
