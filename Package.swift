@@ -25,6 +25,7 @@ let grpcTransport = Target.Dependency.product(
   package: "grpc-swift-nio-transport"
 )
 let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
+let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 let toml = Target.Dependency.product(name: "TOMLKit", package: "TOMLKit")
 
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
@@ -48,6 +49,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
     .package(url: "https://github.com/apple/swift-protobuf", exact: "1.39.0", traits: []),
     .package(url: "https://github.com/grpc/grpc-swift-2", exact: "2.4.3"),
     .package(url: "https://github.com/grpc/grpc-swift-nio-transport", exact: "2.9.2"),
@@ -58,17 +60,20 @@ let package = Package(
     .target(name: "CBLAKE3"),
     .target(name: "CLinux"),
     .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
+    .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
     .systemLibrary(
       name: "CLibArchive",
       pkgConfig: "libarchive",
       providers: [.apt(["libarchive-dev"])]
     ),
 
-    // Leaves: no Foundation, no NIO, no packages but swift-crypto for NixCompat's hashes and keys.
+    // Leaves: no Foundation, no NIO, no packages but swift-crypto for NixCompat's hashes and keys, and
+    // swift-system.
     .target(name: "Platform", dependencies: ["CLinux"]),
     .target(name: "BLAKE3", dependencies: ["CBLAKE3", "Platform"]),
     .target(name: "FUSE", dependencies: ["CLinux", "Platform"]),
     .target(name: "NixCompat", dependencies: [crypto]),
+    .target(name: "Packs", dependencies: ["CLinux", "CXXHash", "Platform", system]),
     .target(name: "VirtioFS", dependencies: ["CLinux", "FUSE", "Platform"]),
     .target(name: "Castore", dependencies: ["BLAKE3", "Platform"]),
 
@@ -142,6 +147,7 @@ let package = Package(
       dependencies: ["NixCompat"],
       resources: [.copy("Fixtures")]
     ),
+    .testTarget(name: "PacksTests", dependencies: ["Packs", "Platform", system]),
     .testTarget(name: "VirtioFSTests", dependencies: ["CLinux", "FUSE", "Platform", "VirtioFS"]),
     .testTarget(name: "CastoreTests", dependencies: ["BLAKE3", "Castore", "CastoreTestSupport"]),
     // A process that the storage tests kill, starve and run as another user.

@@ -36,6 +36,9 @@ extern ssize_t copy_file_range(int from, long *fromOffset, int to, long *toOffse
 #define CLinux_SYNC_FILE_RANGE_WRITE 2
 extern int sync_file_range(int fd, long offset, long length, unsigned int flags);
 
+// fallocate(2): fails where the file system cannot, and never writes zeros instead.
+extern int fallocate(int fd, int mode, long offset, long length);
+
 // malloc_trim(3)
 extern int malloc_trim(size_t pad);
 
