@@ -61,6 +61,7 @@ let package = Package(
     .target(name: "CLinux"),
     .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
     .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
+    .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
     .systemLibrary(
       name: "CLibArchive",
       pkgConfig: "libarchive",
@@ -82,6 +83,7 @@ let package = Package(
       name: "CastoreStorage",
       dependencies: ["BLAKE3", "Castore", "CLinux", "CLMDB", "Platform"]
     ),
+    .target(name: "CastoreNames", dependencies: ["BLAKE3", "Castore", "CSQLite", "Platform"]),
     .target(name: "FileTree", dependencies: ["BLAKE3", "Castore", "CLinux", "Platform"]),
     .target(
       name: "CastoreFileSystem",
@@ -150,6 +152,16 @@ let package = Package(
     .testTarget(name: "PacksTests", dependencies: ["Packs", "Platform", system]),
     .testTarget(name: "VirtioFSTests", dependencies: ["CLinux", "FUSE", "Platform", "VirtioFS"]),
     .testTarget(name: "CastoreTests", dependencies: ["BLAKE3", "Castore", "CastoreTestSupport"]),
+    // A process that the tests of names kill and run as another user.
+    .executableTarget(
+      name: "names-torture",
+      dependencies: ["Castore", "CastoreNames"],
+      path: "Tests/Helpers/names-torture"
+    ),
+    .testTarget(
+      name: "CastoreNamesTests",
+      dependencies: ["Castore", "CastoreNames", "CastoreTestSupport", "names-torture"]
+    ),
     // A process that the storage tests kill, starve and run as another user.
     .executableTarget(
       name: "store-torture",

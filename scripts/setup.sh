@@ -3,7 +3,7 @@
 set -euo pipefail
 
 packages=(
-  libarchive-dev liblmdb-dev libxxhash-dev pkg-config # building
+  libarchive-dev liblmdb-dev libsqlite3-dev libxxhash-dev pkg-config # building
   fuse3 attr                      # mounting, and looking at mounts from outside
   b3sum nix-bin                   # judges in tests
   qemu-system-x86 lz4             # a virtual machine, and its kernel's format
