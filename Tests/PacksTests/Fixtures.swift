@@ -54,6 +54,7 @@ final class TestStore {
     [UInt8](try Data(contentsOf: URL(fileURLWithPath: path + "/" + name)))
   }
 
+  /// The pack, opened anew.
   func pack(_ sealed: SealedPack) throws -> PackReader {
     try PackReader(bytes("packs/" + sealed.id.fileName(.pack)), id: sealed.id)
   }
@@ -114,12 +115,12 @@ extension SeededRandom {
 extension PackWriter {
   /// Puts a record in either way.
   func add(_ record: Written, reserving: Bool = true) throws {
-    if !reserving || record.bytes.count > maximumReservation {
+    if !reserving {
       return try record.bytes.withUnsafeBytes { (bytes) throws in
         try put(record.key, kind: record.kind, bytes)
       }
     }
-    let place = try reserve(record.bytes.count, for: record.kind)
+    let place = try reserve(record.bytes.count)
     place.copyBytes(from: record.bytes)
     commit(record.key, kind: record.kind, length: record.bytes.count)
   }

@@ -86,7 +86,7 @@ struct JournalTests {
     }
     let reader = try JournalReader(store.bytes("packs/" + id.fileName(.journal)), id: id)
     let (pack, isDamaged) = try reader.seal(into: store.session(2))
-    #expect(!isDamaged && pack?.id == id && pack?.recordCount == 300)
+    #expect(!isDamaged && pack?.id == id && pack?.reader.count == 300)
     let sealed = try store.pack(try #require(pack))
     for record in records {
       #expect(try sealed.bytes(record.key, RecordKinds(record.kind)) == record.bytes)

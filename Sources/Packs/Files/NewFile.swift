@@ -7,23 +7,42 @@ internal import SystemPackage
 /// A file that is being made: it has a name in the session's temporary folder only, and goes with this
 /// object unless it was published.
 final class NewFile: Sendable {
+  struct Options: Sendable {
+    /// Past the page cache, where the file system does that. Offsets and lengths are multiples of the page.
+    var isDirect = false
+    /// Whole blocks of zeros are not written.
+    var leavesHoles = false
+    /// Where room is asked for ahead of writing.
+    var preallocated = 0..<0
+  }
+
+  /// What is left out where holes are left: large, so that a file does not end up in many small pieces.
+  private static let holeLength = 64 << 10
+
   let session: PackSession
   let name: String
   private let file: OwnedDescriptor
+  private let leavesHoles: Bool
+  private let isDirect: Atomic<Bool>
   private let isPublished = Atomic<Bool>(false)
 
-  init(_ session: PackSession, name: String) throws(PackError) {
+  init(_ session: PackSession, name: String, _ options: Options = Options()) throws(PackError) {
+    let folder = session.temporary.number
+    let flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW
+    let number = try systemCall("create \(name)") { openat(folder, name, flags, 0o600) }
     self.session = session
     self.name = name
-    let folder = session.temporary.number
-    file = OwnedDescriptor(
-      adopting: try systemCall("create \(name)") {
-        openat(folder, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
-      }
-    )
+    file = OwnedDescriptor(adopting: number)
+    leavesHoles = options.leavesHoles
+    // Not all file systems say no now: some do when something is written.
+    isDirect = Atomic(options.isDirect && !session.isDirectRefused && Self.setDirect(number, true))
+    if options.isDirect && !isDirect.load(ordering: .relaxed) { session.refuseDirect() }
     let permissions = mode_t(session.options.permissions)
-    let number = file.number
     _ = try systemCall("set the permissions of \(name)") { fchmod(number, permissions) }
+    if isDirect.load(ordering: .relaxed) && !options.preallocated.isEmpty {
+      // Extents in one piece. That it cannot be had is no error.
+      _ = fallocate(number, 0, options.preallocated.lowerBound, options.preallocated.count)
+    }
   }
 
   deinit {
@@ -33,19 +52,11 @@ final class NewFile: Sendable {
   /// Valid as long as this object lives.
   var descriptor: CInt { file.number }
 
-  /// Asks for direct I/O.
-  ///
-  /// - Returns: Whether the file system takes it, as far as it says so now.
-  func setDirect(_ isDirect: Bool) -> Bool {
+  private static func setDirect(_ descriptor: CInt, _ isDirect: Bool) -> Bool {
     let flags = fcntl(descriptor, F_GETFL)
     guard flags != -1 else { return false }
     let wanted = isDirect ? flags | CInt(CLinux_O_DIRECT) : flags & ~CInt(CLinux_O_DIRECT)
     return fcntl(descriptor, F_SETFL, wanted) == 0
-  }
-
-  /// Asks for room on the disk ahead of writing: extents in one piece. That it cannot be had is no error.
-  func preallocate(_ range: Range<Int>) {
-    _ = fallocate(descriptor, 0, range.lowerBound, range.count)
   }
 
   /// Gives the file its length. Corresponds to `ftruncate(2)`.
@@ -53,18 +64,44 @@ final class NewFile: Sendable {
     _ = try systemCall("set the length of \(name)") { ftruncate(descriptor, off_t(count)) }
   }
 
-  func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(PackError) {
-    try FileCalls.write(bytes, to: descriptor, at: offset, name: name)
+  /// Writes bytes; where holes are left, all but blocks of zeros.
+  func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(PackError) {
+    if !leavesHoles { return try writeAll(bytes, at: offset) }
+    // What waits to be written, and the place where the next block begins.
+    var start = 0
+    var place = 0
+    while place < bytes.count {
+      let end = min((offset + place + 1).rounded(up: Self.holeLength) - offset, bytes.count)
+      let block = UnsafeRawBufferPointer(rebasing: bytes[place..<end])
+      if block.count == Self.holeLength && block.isZero {
+        try writeAll(UnsafeRawBufferPointer(rebasing: bytes[start..<place]), at: offset + start)
+        start = end
+      }
+      place = end
+    }
+    try writeAll(UnsafeRawBufferPointer(rebasing: bytes[start...]), at: offset + start)
   }
 
-  /// Tells the system to begin writing; the sync at the end finds less to do.
-  func startWriteback(at offset: UInt64, count: Int) {
-    _ = sync_file_range(
-      descriptor,
-      off_t(clamping: offset),
-      off_t(count),
-      UInt32(CLinux_SYNC_FILE_RANGE_WRITE)
-    )
+  private func writeAll(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(PackError) {
+    do throws(PackError) {
+      try FileCalls.write(bytes, to: descriptor, at: UInt64(offset), name: name)
+    } catch .system(.invalidArgument, let what) {
+      // Direct I/O is turned down only now: through the page cache from here on.
+      guard isDirect.exchange(false, ordering: .relaxed), Self.setDirect(descriptor, false) else {
+        throw PackError.system(.invalidArgument, what)
+      }
+      session.refuseDirect()
+      try FileCalls.write(bytes, to: descriptor, at: UInt64(offset), name: name)
+    }
+    // The sync at the end finds less to do.
+    if !isDirect.load(ordering: .relaxed) && bytes.count >= 1 << 20 {
+      _ = sync_file_range(
+        descriptor,
+        off_t(offset),
+        off_t(bytes.count),
+        UInt32(CLinux_SYNC_FILE_RANGE_WRITE)
+      )
+    }
   }
 
   func sync() throws(PackError) {
@@ -86,5 +123,13 @@ final class NewFile: Sendable {
       unlinkat(temporary, name, 0)
     }
     isPublished.store(true, ordering: .relaxed)
+  }
+}
+
+extension UnsafeRawBufferPointer {
+  fileprivate var isZero: Bool {
+    guard let base = baseAddress, self[0] == 0 else { return isEmpty }
+    // The first byte is zero, and every other one is what stands before it.
+    return memcmp(base, base + 1, count - 1) == 0
   }
 }

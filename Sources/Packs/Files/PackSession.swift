@@ -20,6 +20,9 @@ package final class PackSession: Sendable {
     package var permissions: UInt16 = 0o400
 
     package init() {}
+
+    /// The most bytes that a writer's `reserve` gives.
+    package var maximumReservation: Int { bufferSize - PackLayout.page }
   }
 
   /// The number in the names of all files of the session.
@@ -30,7 +33,7 @@ package final class PackSession: Sendable {
 
   private let nextNumber = Atomic<UInt64>(0)
   private let bytesWritten = Atomic<Int>(0)
-  private let isDirectRefused = Atomic<Bool>(false)
+  private let directRefused = Atomic<Bool>(false)
 
   /// Begins to write.
   ///
@@ -58,6 +61,17 @@ package final class PackSession: Sendable {
     )
   }
 
+  /// Opens a pack that was just sealed.
+  func openPack(_ id: PackID) throws(PackError) -> OwnedDescriptor {
+    let name = id.fileName(.pack)
+    let folder = packs.number
+    return OwnedDescriptor(
+      adopting: try systemCall("open \(name)") {
+        openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+      }
+    )
+  }
+
   /// Makes the names of all that was sealed durable. Corresponds to `fsync(2)` on the folder of the packs.
   ///
   /// Whoever relies on packs that others sealed calls it too, before naming anything.
@@ -65,14 +79,15 @@ package final class PackSession: Sendable {
     try FileCalls.syncFolder(packs.number, name: "the folder of the packs")
   }
 
-  /// Whether the next pack is to be written past the page cache.
-  var writesDirectly: Bool {
-    bytesWritten.load(ordering: .relaxed) >= options.cachedBytes
-      && !isDirectRefused.load(ordering: .relaxed)
+  /// Whether the next file is to be written past the page cache.
+  package var prefersDirect: Bool {
+    bytesWritten.load(ordering: .relaxed) >= options.cachedBytes && !isDirectRefused
   }
 
-  /// The file system takes no direct I/O; nobody asks again.
-  func refuseDirect() { isDirectRefused.store(true, ordering: .relaxed) }
+  /// Whether the file system has turned direct I/O down before.
+  var isDirectRefused: Bool { directRefused.load(ordering: .relaxed) }
+
+  func refuseDirect() { directRefused.store(true, ordering: .relaxed) }
 
   func countWritten(_ bytes: Int) { bytesWritten.wrappingAdd(bytes, ordering: .relaxed) }
 }

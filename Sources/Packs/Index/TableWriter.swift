@@ -128,7 +128,7 @@ package final class TableWriter {
     }
     footer.tailChecksum = Checksum.of(UnsafeRawBufferPointer(rebasing: tail[..<offset]), seed: id)
     footer.encode(into: UnsafeMutableRawBufferPointer(rebasing: tail[offset...]))
-    try file.write(UnsafeRawBufferPointer(tail), at: UInt64(footer.fencesOffset))
+    try file.write(UnsafeRawBufferPointer(tail), at: footer.fencesOffset)
     if isDurable { try file.sync() }
     try file.publish(in: folder.number, as: name)
     if isDurable {
@@ -163,7 +163,7 @@ package final class TableWriter {
     let first = fences.count - blocks
     try file.write(
       UnsafeRawBufferPointer(rebasing: buffer.bytes[..<(blocks * TableLayout.blockLength)]),
-      at: UInt64(first * TableLayout.blockLength)
+      at: first * TableLayout.blockLength
     )
   }
 }

@@ -92,7 +92,7 @@ package final class JournalWriter {
       if Int(end) + batch.count > ready {
         try makeReady(upTo: (Int(end) + batch.count).rounded(up: Self.step))
       }
-      try file.write(batch.bytes, at: end)
+      try file.write(batch.bytes, at: Int(end))
       let number = file.descriptor
       _ = try systemCall("sync \(id.fileName(.journal))") { fdatasync(number) }
     } catch {
@@ -118,7 +118,7 @@ package final class JournalWriter {
       let count = min(zeros.count, length - ready)
       try file.write(
         UnsafeRawBufferPointer(rebasing: zeros[..<count]),
-        at: UInt64(ready)
+        at: ready
       )
       ready += count
     }

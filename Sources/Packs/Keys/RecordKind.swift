@@ -11,9 +11,6 @@ package enum RecordKind: UInt8, Sendable, Hashable, Comparable, CaseIterable, Bi
   case chunkedBlob = 4
 
   package static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
-
-  /// Where records of this kind begin: at multiples of this. Blobs are for the kernel to map, by sectors.
-  package var alignment: Int { self == .blob ? PackLayout.sector : 8 }
 }
 
 /// The kinds that a lookup takes.

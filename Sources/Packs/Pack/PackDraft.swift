@@ -1,39 +1,39 @@
 internal import Platform
-internal import SystemPackage
 
-/// A pack that is being written: what is in it so far.
-struct PackDraft {
+/// What a pack that is being written has so far.
+struct PackDraft: Sendable {
   let id: PackID
   /// Places of records count from where records begin, until the pack is sealed.
   var entries: [PackEntry] = []
   var groups: [PackGroup] = []
-  /// The file, once the first buffer was full.
-  var file: NewFile?
-  /// Where the records begin in the file, once there is one.
-  var recordsOffset: Int?
-  /// How much of the records is in the file: what the buffer holds comes after.
-  var flushed = 0
 
   init(id: PackID) {
     self.id = id
   }
 
-  var isEmpty: Bool { entries.isEmpty }
+  /// What is left to be written of a pack's records.
+  struct Rest: Sendable {
+    /// The file, if some of the records are in it already: then the first of them is at
+    /// `PackLayout.recordsOffset`.
+    var file: NewFile?
+    /// How much of the records is in the file.
+    var flushed: Int
+    /// The records after those; the buffer has room for a table of contents besides.
+    var buffer: AlignedBuffer
+    var count: Int
+  }
 
   /// Writes what is left, the tables, header and footer, syncs, and gives the pack its name.
-  ///
-  /// - Parameters:
-  ///   - buffer: The records that are not in the file yet; has room for a table of contents after them.
-  ///   - count: How many bytes they have.
-  func seal(_ session: PackSession, buffer: AlignedBuffer?, count: Int) throws(PackError)
-    -> SealedPack
-  {
-    let file = if let file { file } else { try NewFile(session, name: "\(id).pack") }
+  func seal(_ session: PackSession, _ rest: Rest) throws(PackError) -> SealedPack {
+    let file =
+      if let file = rest.file { file } else { try NewFile(session, name: "\(id).pack") }
+    let (flushed, count) = (rest.flushed, rest.count)
     let (entries, dropped) = sortedEntries()
     let tableLength = PackLayout.tableLength(records: entries.count, groups: groups.count)
     let recordsOffset =
-      self.recordsOffset
-      ?? (PackLayout.headerLength + tableLength).rounded(up: PackLayout.page)
+      rest.file != nil
+      ? PackLayout.recordsOffset
+      : (PackLayout.headerLength + tableLength).rounded(up: PackLayout.page)
     let backTable = (recordsOffset + flushed + count).rounded(up: 8)
     let end = (backTable + tableLength + PackLayout.headerLength).rounded(up: PackLayout.page)
     let header = PackHeader(
@@ -55,42 +55,43 @@ struct PackDraft {
     let table = UnsafeMutableRawBufferPointer(
       rebasing: front.bytes[PackLayout.headerLength..<PackLayout.headerLength + tableLength]
     )
+    let placed = entries.map { $0.moved(by: recordsOffset) }
     PackTable.encode(
-      entries.map { $0.moved(by: recordsOffset) },
+      placed,
       groups.map { $0.moved(by: recordsOffset) },
       id: id,
       into: table
     )
 
     // The end: what is left of the records, the table again, the header again.
-    let rest = end - recordsOffset - flushed
-    let back = buffer ?? AlignedBuffer(count: rest)
-    precondition(back.bytes.count >= rest, "buffers have room for a table after their records")
+    let length = end - recordsOffset - flushed
+    let back = rest.buffer
+    precondition(back.bytes.count >= length, "buffers have room for a table after their records")
     let tableStart = backTable - recordsOffset - flushed
     back.bytes.clear(count..<tableStart)
-    back.bytes.clear(tableStart + tableLength..<rest)
+    back.bytes.clear(tableStart + tableLength..<length)
     UnsafeMutableRawBufferPointer(rebasing: back.bytes[tableStart..<tableStart + tableLength])
       .copyMemory(from: UnsafeRawBufferPointer(table))
     header.encode(
       into: UnsafeMutableRawBufferPointer(
-        rebasing: back.bytes[(rest - PackLayout.headerLength)..<rest]
+        rebasing: back.bytes[(length - PackLayout.headerLength)..<length]
       )
     )
-    try file.writeOrGoThroughCache(
-      UnsafeRawBufferPointer(rebasing: back.bytes[..<rest]),
-      at: UInt64(recordsOffset + flushed)
+    try file.write(
+      UnsafeRawBufferPointer(rebasing: back.bytes[..<length]),
+      at: recordsOffset + flushed
     )
-    try file.writeOrGoThroughCache(UnsafeRawBufferPointer(front.bytes), at: 0)
+    try file.write(UnsafeRawBufferPointer(front.bytes), at: 0)
     // Gives back what was preallocated and not used.
     try file.setLength(end)
     // Nothing has the pack's name before all of it is on the disk.
     try file.sync()
     try file.publish(in: session.packs.number, as: id.fileName(.pack))
     session.countWritten(end)
+    let bytes = try FileBytes(session.openPack(id), name: id.fileName(.pack))
     return SealedPack(
-      id: id,
-      recordCount: entries.count,
-      fileLength: UInt64(end),
+      reader: PackReader(bytes, justWritten: header),
+      entries: placed,
       droppedDuplicates: dropped
     )
   }
@@ -112,12 +113,15 @@ struct PackDraft {
 }
 
 /// A pack that is on the disk and has its name; durable once the folder is synced.
-package struct SealedPack: Sendable, Hashable {
-  package let id: PackID
-  package let recordCount: Int
-  package let fileLength: UInt64
+package struct SealedPack: Sendable {
+  /// The pack, open: its tables are known to be good and are not read again.
+  package let reader: PackReader
+  /// All its records with their places, sorted by key and kind.
+  package let entries: [PackEntry]
   /// Records that were written more than once, of which one is found.
   package let droppedDuplicates: Int
+
+  package var id: PackID { reader.id }
 }
 
 extension PackEntry {
@@ -133,21 +137,5 @@ extension PackGroup {
     var moved = self
     moved.place += UInt64(distance)
     return moved
-  }
-}
-
-extension NewFile {
-  /// Writes; where the file system turns direct I/O down only now, through the page cache from here on.
-  func writeOrGoThroughCache(
-    _ bytes: UnsafeRawBufferPointer,
-    at offset: UInt64
-  ) throws(PackError) {
-    do throws(PackError) {
-      try write(bytes, at: offset)
-    } catch .system(.invalidArgument, let what) {
-      guard setDirect(false) else { throw PackError.system(.invalidArgument, what) }
-      session.refuseDirect()
-      try write(bytes, at: offset)
-    }
   }
 }

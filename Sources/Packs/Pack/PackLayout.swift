@@ -5,7 +5,8 @@
 /// All integers are little endian. Records begin at a multiple of `page`, and the file's length is one: what
 /// direct I/O asks for. Between the parts are zeros.
 package enum PackLayout {
-  /// Blobs begin at multiples of this, and up to the next multiple nothing but zeros follows them.
+  /// Records begin at multiples of this, and up to the next multiple nothing but zeros follows them: the kernel
+  /// can map blobs, and a record's place by sectors is a small number of its own.
   package static let sector = 512
   /// What direct I/O asks for at most.
   static let page = 4096

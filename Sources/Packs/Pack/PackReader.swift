@@ -26,6 +26,13 @@ package final class PackReader: Sendable {
     }
   }
 
+  /// A pack whose front table was written by the caller a moment ago.
+  init(_ bytes: any RandomAccessBytes, justWritten header: PackHeader) {
+    self.bytes = bytes
+    self.header = header
+    table.store(TableState.front.rawValue, ordering: .releasing)
+  }
+
   package var id: PackID { header.id }
 
   /// How many records there are.

@@ -126,7 +126,7 @@ extension PackHeader {
   func holds(_ place: RecordPlace) -> Bool {
     place.place >= recordsStart && place.place <= recordsEnd
       && UInt64(place.length) <= recordsEnd - place.place
-      && place.place % UInt64(place.kind.alignment) == 0
+      && place.place % UInt64(PackLayout.sector) == 0
   }
 
   /// Whether a group lies where records are.

@@ -1,4 +1,4 @@
-internal import Glibc
+internal import Platform
 
 /// Writes records into packs, one after the other.
 ///
@@ -7,92 +7,92 @@ internal import Glibc
 /// one is begun. Nothing has a pack's name before all of the pack is on the disk; a writer that goes without
 /// `finish` leaves the packs that were sealed, and nothing else.
 package final class PackWriter {
-  /// The most bytes that `reserve` gives.
-  package let maximumReservation: Int
-
   private let session: PackSession
-  private let output: PackOutput
+  private let queue: WriteQueue
+  /// Packs that are on the disk and were not handed out yet.
+  private let sealed = Guarded<[SealedPack]>([])
   private let isSinglePack: Bool
   private var draft: PackDraft
-  private var buffer: AlignedBuffer?
-  /// How much of the buffer is records.
-  private var tail = 0
-  private var reservation: Range<Int>?
+  private var tail: FileTail
+  private var reserved: Int?
 
-  package init(_ session: PackSession) {
-    self.session = session
-    output = PackOutput(session)
-    isSinglePack = false
-    draft = PackDraft(id: session.makeID())
-    maximumReservation = session.options.bufferSize - PackLayout.page
+  package convenience init(_ session: PackSession) {
+    self.init(session, session.makeID(), isSinglePack: false)
   }
 
   /// A writer of just one pack, whatever its size, with a name that is given.
-  init(_ session: PackSession, single id: PackID) {
+  convenience init(_ session: PackSession, single id: PackID) {
+    self.init(session, id, isSinglePack: true)
+  }
+
+  private init(_ session: PackSession, _ id: PackID, isSinglePack: Bool) {
     self.session = session
-    output = PackOutput(session)
-    isSinglePack = true
+    self.isSinglePack = isSinglePack
+    // Room for the table of contents that comes after the last records.
+    let tableLength = PackLayout.recordsOffset + 2 * PackLayout.page
+    queue = WriteQueue(bufferLength: session.options.bufferSize + tableLength)
     draft = PackDraft(id: id)
-    maximumReservation = session.options.bufferSize - PackLayout.page
+    tail = Self.makeTail(session, queue, id)
   }
 
   deinit {
-    output.abandon()
+    queue.abandon()
   }
 
+  private static func makeTail(
+    _ session: PackSession,
+    _ queue: WriteQueue,
+    _ id: PackID
+  ) -> FileTail {
+    let start = PackLayout.recordsOffset
+    return FileTail(
+      session,
+      queue,
+      name: "\(id).pack",
+      startingAt: start,
+      NewFile.Options(
+        isDirect: session.prefersDirect,
+        preallocated: start..<start + session.options.targetSize
+      )
+    )
+  }
+
+  /// The id of the pack that is being written.
+  package var id: PackID { draft.id }
+
   /// How many bytes of records the pack has that is being written.
-  package var packedBytes: Int { draft.flushed + tail }
+  package var packedBytes: Int { tail.count }
 
   /// How many records the pack has that is being written.
   package var packedRecords: Int { draft.entries.count }
 
   /// Gives a place for a record, to be filled and then committed; until then it is not part of anything.
   ///
-  /// Blocks while the disk is behind. Reserving again, or `rollBack`, gives the place up.
+  /// Blocks while the disk is behind. Reserving again, or putting anything, gives the place up.
   ///
-  /// - Parameters:
-  ///   - count: The most bytes that the record may have, up to `maximumReservation`.
-  ///   - kind: What it will be.
+  /// - Parameter count: The most bytes that the record may have, up to
+  ///   `PackSession.Options.maximumReservation`.
   /// - Returns: Bytes of any content, valid until the next call.
-  package func reserve(
-    _ count: Int,
-    for kind: RecordKind
-  ) throws(PackError) -> UnsafeMutableRawBufferPointer {
-    reservation = nil
-    guard count >= 0, count <= maximumReservation else {
+  package func reserve(_ count: Int) throws(PackError) -> UnsafeMutableRawBufferPointer {
+    reserved = nil
+    guard count >= 0, count <= session.options.maximumReservation else {
       throw PackError.unsupported("a record of \(count) bytes in one piece")
     }
     try beginRecord(expecting: count)
-    var start = tail.rounded(up: kind.alignment)
-    if start + count > session.options.bufferSize {
-      try flush()
-      start = tail.rounded(up: kind.alignment)
-    }
-    let bytes = try openBuffer().bytes
-    bytes.clear(tail..<start)
-    reservation = start..<start + count
-    return UnsafeMutableRawBufferPointer(rebasing: bytes[start..<start + count])
+    let place = try tail.reserve(count, alignment: PackLayout.sector)
+    reserved = count
+    return place
   }
 
   /// Makes the reserved bytes, up to a length, a record.
   package func commit(_ key: PackKey, kind: RecordKind, length: Int) {
-    guard let reservation else {
-      preconditionFailure("a record is reserved before it is committed")
+    guard let reserved, length <= reserved else {
+      preconditionFailure("what is committed was reserved before")
     }
-    precondition(length <= reservation.count, "a record is not longer than what was reserved")
-    precondition(
-      (draft.flushed + reservation.lowerBound) % kind.alignment == 0,
-      "a record is reserved for the kind that it has"
-    )
-    self.reservation = nil
-    note(key, kind, at: draft.flushed + reservation.lowerBound, length: length)
-    tail = reservation.lowerBound + length
-    pad(to: kind.alignment)
-  }
-
-  /// Gives the reserved place up.
-  package func rollBack() {
-    reservation = nil
+    self.reserved = nil
+    note(key, kind, at: tail.count, length: length)
+    tail.advance(length)
+    tail.pad(to: PackLayout.sector)
   }
 
   /// Writes a record of any length from memory.
@@ -104,9 +104,9 @@ package final class PackWriter {
     guard UInt32(exactly: bytes.count) != nil else {
       throw PackError.unsupported("a record of \(bytes.count) bytes")
     }
-    let start = try append(bytes, alignment: kind.alignment)
+    try beginRecord(expecting: bytes.count)
+    let start = try append(bytes)
     note(key, kind, at: start, length: bytes.count)
-    pad(to: kind.alignment)
   }
 
   /// A record of a group.
@@ -138,14 +138,9 @@ package final class PackWriter {
     guard length <= PackLayout.maximumGroupLength, let stored = UInt32(exactly: frame.count),
       members.count <= PackLayout.maximumRecords
     else { throw PackError.unsupported("a group of \(length) bytes") }
-    if draft.entries.count + members.count > PackLayout.maximumRecords
-      || draft.groups.count == PackLayout.maximumGroups
-    {
-      try beginPack()
-    }
-    let start = try append(frame, alignment: 8)
+    try beginRecord(expecting: frame.count, records: members.count, groups: 1)
     let group = PackGroup(
-      place: UInt64(start),
+      place: UInt64(try append(frame)),
       storedLength: stored,
       length: UInt32(truncatingIfNeeded: length)
     )
@@ -160,41 +155,54 @@ package final class PackWriter {
       draft.entries.append(PackEntry(member.key, place))
     }
     draft.groups.append(group)
-    pad(to: 8)
   }
 
   /// Seals the pack that is being written, without waiting for it; the next record begins another.
   package func cut() throws(PackError) {
-    if !draft.isEmpty { try beginPack() }
+    reserved = nil
+    if draft.entries.isEmpty { return }
+    let rest = PackDraft.Rest(
+      file: tail.file,
+      flushed: tail.flushed,
+      buffer: try tail.takeBuffer(),
+      count: tail.filled
+    )
+    let (draft, session, sealed) = (draft, session, sealed)
+    try queue.perform(freeing: rest.buffer) { () throws(PackError) in
+      let pack = try draft.seal(session, rest)
+      sealed.withLock { $0.append(pack) }
+    }
+    self.draft = PackDraft(id: session.makeID())
+    tail = Self.makeTail(session, queue, self.draft.id)
+  }
+
+  /// The packs that were sealed since the last call, without waiting for those that will be: their names may not
+  /// be durable yet.
+  package func takeSealed() -> [SealedPack] {
+    sealed.withLock { list in
+      defer { list = [] }
+      return list
+    }
   }
 
   /// Seals what is left and waits until all packs of this writer are on the disk, their names included.
   ///
   /// The writer can be used on afterwards.
   ///
-  /// - Returns: The packs that were sealed since the last call.
+  /// - Returns: The packs that were sealed and not handed out before.
   package func finish() throws(PackError) -> [SealedPack] {
-    reservation = nil
     try cut()
-    let sealed = try output.finish()
-    if !sealed.isEmpty { try session.syncPacks() }
-    return sealed
+    try queue.finish()
+    try session.syncPacks()
+    return takeSealed()
   }
 
   /// Throws away what is not sealed yet. The writer is of no more use.
   package func abandon() {
-    draft.file = nil
-    buffer = nil
-    output.abandon()
-  }
-
-  // MARK: - The buffer
-
-  private func openBuffer() throws(PackError) -> AlignedBuffer {
-    if let buffer { return buffer }
-    let fresh = try output.takeBuffer()
-    buffer = fresh
-    return fresh
+    reserved = nil
+    draft = PackDraft(id: draft.id)
+    tail = Self.makeTail(session, queue, draft.id)
+    queue.abandon()
   }
 
   private func note(_ key: PackKey, _ kind: RecordKind, at place: Int, length: Int) {
@@ -210,92 +218,31 @@ package final class PackWriter {
     )
   }
 
-  /// Fills up with zeros to where anything may follow.
-  private func pad(to alignment: Int) {
-    let end = tail.rounded(up: alignment)
-    buffer?.bytes.clear(tail..<end)
-    tail = end
-  }
-
-  /// Begins another pack if this one is full.
-  private func beginRecord(expecting count: Int) throws(PackError) {
-    let isFull =
-      draft.entries.count >= PackLayout.maximumRecords
-      || !draft.isEmpty && packedBytes + count > session.options.targetSize
-    if !isFull { return }
-    if isSinglePack {
-      if draft.entries.count < PackLayout.maximumRecords { return }
-      throw PackError.unsupported("more than \(PackLayout.maximumRecords) records in a pack")
-    }
-    try beginPack()
-  }
-
-  private func beginPack() throws(PackError) {
-    try output.seal(draft, buffer: buffer, count: tail)
-    draft = PackDraft(id: session.makeID())
-    buffer = nil
-    tail = 0
-  }
-
-  /// Copies bytes to the tail, through as many buffers as they take.
-  private func append(
-    _ bytes: UnsafeRawBufferPointer,
-    alignment: Int
-  ) throws(PackError) -> Int {
-    reservation = nil
-    try beginRecord(expecting: bytes.count)
-    _ = try openBuffer()
-    pad(to: alignment)
-    if tail >= session.options.bufferSize { try flush() }
-    let start = draft.flushed + tail
-    var done = 0
-    while done < bytes.count {
-      if tail >= session.options.bufferSize { try flush() }
-      let buffer = try openBuffer()
-      let count = min(session.options.bufferSize - tail, bytes.count - done)
-      UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[tail..<tail + count])
-        .copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[done..<done + count]))
-      tail += count
-      done += count
-    }
+  /// Copies bytes to the tail, from a multiple of the sector on and up to the next.
+  private func append(_ bytes: UnsafeRawBufferPointer) throws(PackError) -> Int {
+    // Where the buffer is full already, this hands it over.
+    _ = try tail.reserve(0, alignment: PackLayout.sector)
+    let start = tail.count
+    try tail.append(bytes)
+    tail.pad(to: PackLayout.sector)
     return start
   }
 
-  /// Hands the buffer over to be written; what is left of its last page moves to the next one.
-  private func flush() throws(PackError) {
-    guard let full = buffer else { return }
-    let count = tail.rounded(down: PackLayout.page)
-    if draft.file == nil {
-      draft.file = try NewFile.forPack(session, draft.id)
-      draft.recordsOffset = PackLayout.recordsOffset
-    }
-    guard let file = draft.file else { return }
-    let next = try output.takeBuffer()
-    let rest = count..<tail
-    UnsafeMutableRawBufferPointer(rebasing: next.bytes[..<rest.count])
-      .copyMemory(from: UnsafeRawBufferPointer(rebasing: full.bytes[rest]))
-    try output.write(file, full, count: count, at: PackLayout.recordsOffset + draft.flushed)
-    draft.flushed += count
-    buffer = next
-    tail = rest.count
-  }
-}
-
-extension NewFile {
-  /// A pack's file, for direct I/O where that is wanted and to be had.
-  fileprivate static func forPack(
-    _ session: PackSession,
-    _ id: PackID
-  ) throws(PackError) -> NewFile {
-    let file = try NewFile(session, name: "\(id).pack")
-    if session.writesDirectly {
-      if file.setDirect(true) {
-        let start = PackLayout.recordsOffset
-        file.preallocate(start..<start + session.options.targetSize)
-      } else {
-        session.refuseDirect()
+  /// Begins another pack if this one is full.
+  private func beginRecord(
+    expecting count: Int,
+    records: Int = 1,
+    groups: Int = 0
+  ) throws(PackError) {
+    reserved = nil
+    if draft.entries.count + records > PackLayout.maximumRecords
+      || draft.groups.count + groups > PackLayout.maximumGroups
+    {
+      if isSinglePack {
+        throw PackError.unsupported("more than \(PackLayout.maximumRecords) records in a pack")
       }
+      return try cut()
     }
-    return file
+    if packedBytes + count > session.options.targetSize && !isSinglePack { try cut() }
   }
 }

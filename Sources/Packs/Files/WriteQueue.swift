@@ -1,16 +1,24 @@
 internal import Platform
 internal import SystemPackage
 
-/// What writes a writer's buffers and seals its packs, on a thread of its own.
+/// Writes buffers behind a writer's back, on a thread of its own, in order.
 ///
 /// The thread is started with the first buffer that is full: small imports never have one.
-final class PackOutput: Sendable {
-  /// Two buffers: one is filled while the other is written.
+final class WriteQueue: Sendable {
+  /// One is filled while the other is written.
   private static let bufferCount = 2
 
-  fileprivate enum Job {
+  private enum Job {
     case write(NewFile, AlignedBuffer, count: Int, offset: Int)
-    case seal(PackDraft, AlignedBuffer?, count: Int)
+    /// Anything else that is to come after what was written before; the buffer is free afterwards.
+    case perform(AlignedBuffer?, @Sendable () throws(PackError) -> Void)
+
+    var buffer: AlignedBuffer? {
+      switch self {
+      case .write(_, let buffer, _, _): buffer
+      case .perform(let buffer, _): buffer
+      }
+    }
   }
 
   private struct State {
@@ -20,20 +28,19 @@ final class PackOutput: Sendable {
     var hasThread = false
     /// The first thing that went wrong: nothing is written any more.
     var failure: PackError?
-    var sealed: [SealedPack] = []
     var free: [AlignedBuffer] = []
     var buffersMade = 0
   }
 
-  private let session: PackSession
+  private let bufferLength: Int
   private let state = Monitor(State())
   private let crew = ThreadCrew()
 
-  init(_ session: PackSession) {
-    self.session = session
+  init(bufferLength: Int) {
+    self.bufferLength = bufferLength
   }
 
-  /// A buffer with room for a table of contents after `bufferSize` bytes; waits for one if all are in use.
+  /// A buffer that nobody uses; waits for one if all are in use.
   func takeBuffer() throws(PackError) -> AlignedBuffer {
     if let buffer = try takeFreeBuffer() { return buffer }
     // All buffers wait in jobs, or soon will: somebody has to write them.
@@ -42,13 +49,12 @@ final class PackOutput: Sendable {
       waitingWhile: { $0.failure == nil && $0.free.isEmpty }
     ) { (state) throws(PackError) -> AlignedBuffer in
       guard state.failure == nil, let buffer = state.free.popLast() else {
-        throw state.failure ?? .system(.canceled, "write a pack")
+        throw state.failure ?? .system(.canceled, "write a file")
       }
       return buffer
     }
   }
 
-  /// A buffer that nobody uses, or a new one if there may be more.
   private func takeFreeBuffer() throws(PackError) -> AlignedBuffer? {
     let (free, makesOne) = try state.withLock {
       (state) throws(PackError) -> (AlignedBuffer?, Bool) in
@@ -58,13 +64,10 @@ final class PackOutput: Sendable {
       state.buffersMade += 1
       return (nil, true)
     }
-    if !makesOne { return free }
-    return AlignedBuffer(
-      count: session.options.bufferSize + PackLayout.recordsOffset + 2 * PackLayout.page
-    )
+    return makesOne ? AlignedBuffer(count: bufferLength) : free
   }
 
-  /// Writes a buffer behind the caller's back; it is free again afterwards.
+  /// Writes a buffer; it is free again afterwards.
   func write(
     _ file: NewFile,
     _ buffer: AlignedBuffer,
@@ -75,20 +78,21 @@ final class PackOutput: Sendable {
     try ensureThread()
   }
 
-  /// Seals a pack behind the caller's back, or at `finish` where nothing needed a thread before.
-  func seal(_ draft: PackDraft, buffer: AlignedBuffer?, count: Int) throws(PackError) {
-    try enqueue(.seal(draft, buffer, count: count))
+  /// Does something after all that was asked for before, on the thread or, where there is none yet, at `finish`.
+  func perform(
+    freeing buffer: AlignedBuffer?,
+    _ body: @escaping @Sendable () throws(PackError) -> Void
+  ) throws(PackError) {
+    try enqueue(.perform(buffer, body))
   }
 
   /// Waits until all is done.
-  func finish() throws(PackError) -> [SealedPack] {
+  func finish() throws(PackError) {
     if !state.withLock({ $0.hasThread }) { work(untilEmpty: true) }
-    return try state.withLock(
+    try state.withLock(
       waitingWhile: { $0.failure == nil && (!$0.jobs.isEmpty || $0.isWorking) }
-    ) { (state) throws(PackError) -> [SealedPack] in
+    ) { (state) throws(PackError) in
       if let failure = state.failure { throw failure }
-      defer { state.sealed = [] }
-      return state.sealed
     }
   }
 
@@ -99,7 +103,7 @@ final class PackOutput: Sendable {
       defer { state.jobs = [] }
       state.isOver = true
       state.free = []
-      if state.failure == nil { state.failure = .system(.canceled, "write a pack") }
+      if state.failure == nil { state.failure = .system(.canceled, "write a file") }
       return state.jobs
     }
     state.notifyAll()
@@ -140,9 +144,13 @@ final class PackOutput: Sendable {
       }
       guard let job else { return }
       do throws(PackError) {
-        let sealed = try perform(job)
+        switch job {
+        case .write(let file, let buffer, let count, let offset):
+          try file.write(UnsafeRawBufferPointer(rebasing: buffer.bytes[..<count]), at: offset)
+        case .perform(_, let body):
+          try body()
+        }
         state.withLock { state in
-          if let sealed { state.sealed.append(sealed) }
           if let buffer = job.buffer, !state.isOver { state.free.append(buffer) }
           state.isWorking = false
         }
@@ -157,29 +165,6 @@ final class PackOutput: Sendable {
         withExtendedLifetime(dropped) {}
       }
       state.notifyAll()
-    }
-  }
-
-  private func perform(_ job: Job) throws(PackError) -> SealedPack? {
-    switch job {
-    case .write(let file, let buffer, let count, let offset):
-      try file.writeOrGoThroughCache(
-        UnsafeRawBufferPointer(rebasing: buffer.bytes[..<count]),
-        at: UInt64(offset)
-      )
-      if !session.writesDirectly { file.startWriteback(at: UInt64(offset), count: count) }
-      return nil
-    case .seal(let draft, let buffer, let count):
-      return try draft.seal(session, buffer: buffer, count: count)
-    }
-  }
-}
-
-extension PackOutput.Job {
-  fileprivate var buffer: AlignedBuffer? {
-    switch self {
-    case .write(_, let buffer, _, _): buffer
-    case .seal(_, let buffer, _): buffer
     }
   }
 }
