@@ -24,10 +24,18 @@ public protocol BlobReader: Sendable {
   /// The blob's length in bytes.
   var size: UInt64 { get }
 
+  /// How many bytes of memory the reader may hold, at most, for as long as it is kept.
+  var memoryBound: Int { get }
+
   /// Reads bytes, starting at an offset.
   ///
   /// - Returns: At most `count` bytes; fewer only at the end of the blob, none at or past it.
   func read(at offset: UInt64, count: Int) async throws(ServiceError) -> [UInt8]
+}
+
+extension BlobReader {
+  /// Little: for readers that keep nothing of what they read.
+  public var memoryBound: Int { 4096 }
 }
 
 /// A blob being written, by one task at a time.
@@ -103,4 +111,47 @@ public protocol LocalBlobAccess: Sendable {
   ///
   /// - Returns: `nil` where the blob is missing, or lies in the index and has no file of its own.
   func openLocalFile(_ digest: B3Digest) throws(ServiceError) -> OwnedDescriptor?
+
+  /// Lends an open file that holds the blob's bytes in one piece, among others perhaps.
+  ///
+  /// The descriptor is gone when `body` returns: hand it to a system call. What is lent was checked as
+  /// far as the service checks what it reads.
+  /// - Returns: Whether `body` was called. Where not, `readLocal` is the way.
+  func withFileLocal(
+    _ digest: B3Digest,
+    _ body: (LocalFileExtent) -> Void
+  ) throws(ServiceError) -> Bool
+
+  /// Closes what is open only because it may be used again: the process is short of descriptors.
+  func releaseDescriptors()
+}
+
+extension LocalBlobAccess {
+  /// Lends nothing.
+  public func withFileLocal(
+    _ digest: B3Digest,
+    _ body: (LocalFileExtent) -> Void
+  ) throws(ServiceError) -> Bool {
+    false
+  }
+
+  /// Holds none.
+  public func releaseDescriptors() {}
+}
+
+/// Where in an open file the bytes of a blob lie.
+public struct LocalFileExtent: Hashable, Sendable {
+  /// The file, open for reading.
+  public var descriptor: CInt
+  /// Where the blob begins.
+  public var offset: UInt64
+  /// The blob's length in bytes.
+  public var size: UInt64
+
+  /// Describes a part of a file.
+  public init(descriptor: CInt, offset: UInt64, size: UInt64) {
+    self.descriptor = descriptor
+    self.offset = offset
+    self.size = size
+  }
 }

@@ -33,6 +33,20 @@ public struct Directory: Hashable, Sendable {
     specifiedSize = size
   }
 
+  /// How many bytes of memory it takes, about.
+  ///
+  /// - Complexity: O(n).
+  package var memorySize: Int {
+    // An entry in the array, and the heads of what its name and its target are on the heap.
+    let each = MemoryLayout<NamedNode>.stride + 64
+    return entries.reduce(64) { size, entry in
+      guard case .symlink(let target) = entry.node else {
+        return size + each + entry.name.bytes.count
+      }
+      return size + each + entry.name.bytes.count + target.bytes.count
+    }
+  }
+
   /// Takes entries that are known to be sorted and valid.
   init(checkedEntries: [NamedNode], specifiedSize: UInt64) {
     entries = checkedEntries

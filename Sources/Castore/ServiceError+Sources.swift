@@ -46,4 +46,10 @@ extension ServiceError {
       }
     self.init(code, action, cause: error)
   }
+
+  /// Whether the process or the system has no descriptor left: closing some may help.
+  public var isShortageOfDescriptors: Bool {
+    guard let code = (cause as? Errno)?.code else { return false }
+    return code == EMFILE || code == ENFILE
+  }
 }

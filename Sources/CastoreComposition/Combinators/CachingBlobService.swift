@@ -31,7 +31,8 @@ public final class CachingBlobService: BlobService {
   private let far: any BlobService
   private let writes: Writes
   private let missing: NegativeMemory<B3Digest>
-  private let fetches = SingleFlight<B3Digest, Fetched>()
+  // Nothing is kept in it: what several want is fetched once.
+  private let fetches = Cache<B3Digest, Fetched>(limit: 0)
   private let keeping = KeepQueue()
   // On their way near.
   private let arriving = Guarded<[B3Digest: [UInt8]]>([:])
@@ -77,7 +78,10 @@ public final class CachingBlobService: BlobService {
     if missing.isMissing(digest) { return nil }
     let fetched: Fetched
     do {
-      fetched = try await fetches.run(digest) { [self] in try await fetch(digest) }
+      let outcome = try await fetches.value(for: digest, weight: { _ in nil }) { [self] in
+        try await fetch(digest)
+      }
+      fetched = outcome ?? .missing
     } catch let error as ServiceError {
       throw error
     } catch {
@@ -185,6 +189,18 @@ extension CachingBlobService: LocalBlobAccess {
   ) throws(ServiceError) -> Int? {
     try local?.readLocal(digest, at: offset, into: buffer)
   }
+
+  /// Lends the near service's file.
+  public func withFileLocal(
+    _ digest: B3Digest,
+    _ body: (LocalFileExtent) -> Void
+  ) throws(ServiceError) -> Bool {
+    guard let local else { return false }
+    return try local.withFileLocal(digest, body)
+  }
+
+  /// Tells the near service.
+  public func releaseDescriptors() { local?.releaseDescriptors() }
 
   /// Opens the near service's file.
   public func openLocalFile(_ digest: B3Digest) throws(ServiceError) -> OwnedDescriptor? {

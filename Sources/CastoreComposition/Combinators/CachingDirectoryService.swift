@@ -1,47 +1,51 @@
 public import Castore
 import Platform
 
-/// Directories of a far service, kept in a near one once they were read.
+/// Directories of a far service, kept in a near one once they were read, or in memory for a while.
 ///
 /// A miss fetches what lies below as well, as far as `prefetchLimit` goes: walking a tree then costs fewer
 /// round trips than it has directories. A near service that fails is passed by.
 public final class CachingDirectoryService: DirectoryService {
-  private let near: any DirectoryService
+  private let near: (any DirectoryService)?
   private let far: any DirectoryService
   private let prefetchLimit: Int
   private let missing: NegativeMemory<B3Digest>
-  private let fetches = SingleFlight<B3Digest, Directory?>()
   private let keeping = KeepQueue()
   // Fetched, and perhaps not near yet.
-  private let ahead: Guarded<LRUMap<B3Digest, Directory>>
+  private let ahead: Cache<B3Digest, Directory>
 
   /// Joins two services.
   ///
   /// - Parameters:
+  ///   - near: `nil` where directories are only kept in memory.
   ///   - prefetchLimit: How many directories a miss brings besides the one asked for.
   ///   - negativeDuration: How long to remember that a directory was missing.
+  ///   - memoryLimit: How many bytes of memory directories may take that were fetched, about.
   public init(
-    near: any DirectoryService,
+    near: (any DirectoryService)?,
     far: any DirectoryService,
     prefetchLimit: Int = 256,
-    negativeDuration: Duration = .seconds(5)
+    negativeDuration: Duration = .seconds(5),
+    memoryLimit: Int = 32 << 20
   ) {
     self.near = near
     self.far = far
     self.prefetchLimit = prefetchLimit
     missing = NegativeMemory(negativeDuration)
-    ahead = Guarded(LRUMap(capacity: max(4096, 4 * prefetchLimit)))
+    ahead = Cache(limit: memoryLimit)
   }
 
   /// Reads from the near side, or fetches the directory and some of what lies below.
   public func get(_ digest: B3Digest) async throws(ServiceError) -> Directory? {
     do throws(ServiceError) {
-      if let directory = try await near.get(digest) { return directory }
+      if let directory = try await near?.get(digest) { return directory }
     } catch {}
-    if let directory = ahead.withLock({ $0[digest] }) { return directory }
+    if let directory = ahead[digest] { return directory }
     if missing.isMissing(digest) { return nil }
     do {
-      return try await fetches.run(digest) { [self] in try await fetch(digest) }
+      return try await ahead.value(for: digest, weight: \.memorySize) { [self] in
+        try await fetch(digest)
+      }
     } catch let error as ServiceError {
       throw error
     } catch {
@@ -61,18 +65,18 @@ public final class CachingDirectoryService: DirectoryService {
   public func putMultiple() async throws(ServiceError) -> any DirectoryPutter {
     let farPutter = try await far.putMultiple()
     var putters = [farPutter]
-    do throws(ServiceError) { putters.append(try await near.putMultiple()) } catch {}
+    do throws(ServiceError) {
+      if let near { putters.append(try await near.putMultiple()) }
+    } catch {}
     return TwofoldDirectoryPutter(putters) { [missing] in missing.forget($0) }
   }
 
   private func fetch(_ digest: B3Digest) async throws -> Directory? {
-    // Somebody may have finished between the look and the flight.
-    if let directory = ahead.withLock({ $0[digest] }) { return directory }
     guard let directory = try await fetchWithMore(digest) else {
       missing.remember(digest)
       return nil
     }
-    await hold(directory)
+    await keepSoon(directory)
     return directory
   }
 
@@ -100,12 +104,17 @@ public final class CachingDirectoryService: DirectoryService {
 
   // In memory at once, and near as soon as that can be.
   private func hold(_ directory: Directory) async {
-    ahead.withLock { $0[directory.digest] = directory }
+    ahead.insert(directory, for: directory.digest, weight: directory.memorySize)
+    await keepSoon(directory)
+  }
+
+  private func keepSoon(_ directory: Directory) async {
+    if near == nil { return }
     await keeping.run { [self] in await keep(directory) }
   }
 
   private func keep(_ directory: Directory) async {
-    do throws(ServiceError) { _ = try await near.put(directory) } catch {
+    do throws(ServiceError) { _ = try await near?.put(directory) } catch {
       // Read again from afar next time.
     }
   }

@@ -1,6 +1,7 @@
 public import Castore
 public import NixCompat
 public import NixStore
+import Platform
 
 /// Path infos of a far service, kept in a near one once they were read.
 ///
@@ -10,7 +11,8 @@ public final class CachingPathInfoService: PathInfoService {
   private let near: any PathInfoService
   private let far: any PathInfoService
   private let missing: NegativeMemory<StorePathDigest>
-  private let fetches = SingleFlight<StorePathDigest, PathInfo?>()
+  // Nothing is kept in it: what several want is fetched once.
+  private let fetches = Cache<StorePathDigest, PathInfo>(limit: 0)
 
   /// Joins two services.
   ///
@@ -32,7 +34,7 @@ public final class CachingPathInfoService: PathInfoService {
     } catch {}
     if missing.isMissing(digest) { return nil }
     do {
-      return try await fetches.run(digest) { [self] in
+      return try await fetches.value(for: digest, weight: { _ in nil }) { [self] in
         guard let info = try await far.get(digest) else {
           missing.remember(digest)
           return nil

@@ -4,6 +4,8 @@ import Platform
 /// A long blob that is read from afar until all of it has come near.
 final class FillingBlobReader: BlobReader {
   let size: UInt64
+  // What is read from afar, and a part on its way near.
+  var memoryBound: Int { far.memoryBound + 1 << 20 }
   private let far: any BlobReader
   private let nearReader = Guarded<(any BlobReader)?>(nil)
   private let filling = Guarded<Task<Void, Never>?>(nil)

@@ -1,24 +1,25 @@
 public import Castore
 import Platform
 
-/// A number of directories in memory; the one longest unused makes room. For the near side of a cache.
+/// A number of directories in memory; the one longest unused makes room, and what nobody
+/// uses for a minute goes. For the near side of a cache.
 public final class LRUDirectoryService: DirectoryService {
-  private let directories: Guarded<LRUMap<B3Digest, Directory>>
+  private let directories: Cache<B3Digest, Directory>
 
   /// Makes an empty one that holds so many.
   public init(capacity: Int) {
-    directories = Guarded(LRUMap(capacity: capacity))
+    directories = Cache(limit: capacity)
   }
 
   /// Looks for a directory, which is thereby used.
   public func get(_ digest: B3Digest) async throws(ServiceError) -> Directory? {
-    directories.withLock { $0[digest] }
+    directories[digest]
   }
 
   /// Holds a directory, until others need the room.
   public func put(_ directory: Directory) async throws(ServiceError) -> B3Digest {
     let digest = directory.digest
-    directories.withLock { $0[digest] = directory }
+    directories.insert(directory, for: digest, weight: 1)
     return digest
   }
 

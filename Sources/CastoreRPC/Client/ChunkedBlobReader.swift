@@ -14,6 +14,10 @@ actor ChunkedBlobReader: BlobReader {
   private static let readAhead = 3
 
   nonisolated let size: UInt64
+  nonisolated var memoryBound: Int {
+    let list = chunks.count * (MemoryLayout<ChunkMeta>.stride + MemoryLayout<UInt64>.stride)
+    return list + Int(min(size, UInt64(Self.cacheLimit)))
+  }
   private let digest: B3Digest
   private let chunks: [ChunkMeta]
   // Where each chunk begins.

@@ -10,6 +10,8 @@ struct MemoryBlobReader: BlobReader {
 
   var size: UInt64 { UInt64(bytes.count) }
 
+  var memoryBound: Int { bytes.count }
+
   func read(at offset: UInt64, count: Int) async throws(ServiceError) -> [UInt8] {
     let range = byteRange(at: offset, count: count, of: size)
     return [UInt8](bytes[Int(range.lowerBound)..<Int(range.upperBound)])

@@ -10,6 +10,8 @@ actor StreamingBlobReader: BlobReader {
   private static let windowLimit = 4 << 20
 
   nonisolated let size: UInt64
+  // The window, and what is on its way in the stream.
+  nonisolated var memoryBound: Int { Self.windowLimit + Int(WireLimits.window) }
   private let digest: B3Digest
   private let fetcher: BlobFetcher
   // Reads are long, so they queue here instead of interleaving.

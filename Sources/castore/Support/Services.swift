@@ -92,7 +92,7 @@ struct Services: Sendable {
   /// The directories, for somebody who walks: what lies below one that was read comes with it.
   var walkedDirectories: any DirectoryService {
     if directories is any LocalDirectoryAccess { return directories }
-    return CachingDirectoryService(near: LRUDirectoryService(capacity: 16_384), far: directories)
+    return CachingDirectoryService(near: nil, far: directories)
   }
 
   /// Store paths as names.
