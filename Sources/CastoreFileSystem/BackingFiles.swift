@@ -2,13 +2,20 @@ internal import Castore
 internal import FUSE
 internal import Platform
 
-/// The blobs' files that the kernel has open on our behalf.
+/// The files that are open, by content, and the blobs' files that the kernel has open on our behalf.
 ///
 /// The kernel takes one backing file for an inode at a time, and will not mix it with openings that we
-/// serve: so what a blob's first opening got, all others get until the last is closed. A registration
-/// outlives that, since files are opened again; of those that nobody has open a limited number is kept.
-/// Keyed by content: equal files share a registration. Safe from any thread.
+/// serve: so what a file's first opening got, all others get until the last is closed, whatever has come to
+/// be at hand meanwhile. A registration outlives that, since files are opened again; of those that nobody has
+/// open a limited number is kept, for a limited time: they keep the space of files that are deleted.
+/// Equal files share a registration. Safe from any thread.
 final class BackingFiles: Sendable {
+  /// What decides how a file is opened. A size that is not the blob's makes another file.
+  struct Content: Hashable, Sendable {
+    var digest: B3Digest
+    var size: UInt64
+  }
+
   /// How a file is opened.
   enum Opening: Equatable {
     /// The kernel reads the file itself.
@@ -19,14 +26,18 @@ final class BackingFiles: Sendable {
     case off
   }
 
+  fileprivate struct Registration: Sendable {
+    let id: BackingID
+    let kernel: KernelConnection
+
+    func close() { try? kernel.closeBacking(id) }
+  }
+
   fileprivate struct Entry {
-    var digest: B3Digest
-    /// `nil`: the registration failed while others worked, so the blob is served until it is closed.
-    var backing: BackingID?
+    var content: Content
+    /// `nil`: served until it is closed.
+    var registration: Registration?
     var opens = 1
-    // Neighbours among those that nobody has open.
-    var older: Int?
-    var newer: Int?
   }
 
   fileprivate struct State {
@@ -35,65 +46,76 @@ final class BackingFiles: Sendable {
     var isProven = false
     var entries: [Entry?] = []
     var free: [Int] = []
-    var places: [B3Digest: Int] = [:]
-    var oldest: Int?
-    var newest: Int?
-    var idleCount = 0
+    var places: [Content: Int] = [:]
   }
 
-  private let limit: Int
+  fileprivate typealias IdleFiles = Cache<Content, Registration>
+
   private let state = Guarded(State())
+  private let idle: IdleFiles
 
   /// - Parameter limit: How many registrations to keep of files that nobody has open.
   init(limit: Int) {
-    self.limit = limit
+    idle = Cache(limit: limit) { $0.close() }
   }
 
   /// Begins a session; with none to ask everything is `.off`. What an earlier one registered ended with it.
   func begin(_ kernel: KernelConnection?) {
     state.withLock { $0 = State(kernel: kernel) }
+    idle.removeAll()
   }
 
   /// Whether files are opened for passthrough.
   var isOn: Bool { state.withLock { $0.kernel != nil } }
 
   /// How many files are registered.
-  var count: Int { state.withLock { $0.places.count } }
+  var count: Int {
+    idle.count + state.withLock { $0.entries.count { $0?.registration != nil } }
+  }
 
-  /// Opens a blob once more.
+  /// How many files are open.
+  var openCount: Int { state.withLock { $0.places.count } }
+
+  /// Lets go of registrations that were not used since the last call but one.
+  func sweep() { idle.sweep() }
+
+  /// Opens a file once more.
   ///
   /// - Parameters:
-  ///   - file: Opens the blob's file; `nil` where it has none. Called without a lock held.
+  ///   - file: Opens the blob's file; `nil` where the content is to be served. Called without a lock held,
+  ///     and only where nobody has the file open.
   ///   - onFailure: Told about a registration that failed, and whether it is the first of all.
   func open(
-    _ digest: B3Digest,
+    _ content: Content,
     file: () throws(ServiceError) -> OwnedDescriptor?,
     onFailure: (Errno, _ isFirst: Bool) -> Void
   ) throws(ServiceError) -> Opening {
-    let (known, connection) = state.withLock { ($0.openKnown(digest), $0.kernel) }
-    guard let connection else { return .off }
+    let (known, kernel) = state.withLock { ($0.openKnown(content, idle), $0.kernel) }
+    guard let kernel else { return .off }
     if let known { return known }
-    guard let descriptor = try file() else { return .served(.none) }
     var failure: Errno?
-    var id: BackingID?
-    do throws(Errno) {
-      id = try connection.registerBacking(descriptor.number)
-    } catch {
-      failure = error
+    var registration: Registration?
+    if let descriptor = try file() {
+      do throws(Errno) {
+        let id = try kernel.registerBacking(descriptor.number)
+        registration = Registration(id: id, kernel: kernel)
+      } catch {
+        failure = error
+      }
     }
-    let (opening, unused, isFirst) = state.withLock { $0.settle(digest, id, connection, limit) }
+    let hasFailed = failure != nil
+    let (opening, isUsed, isFirst) = state.withLock {
+      $0.settle(content, registration, hasFailed: hasFailed, kernel, idle)
+    }
     if let failure { onFailure(failure, isFirst) }
-    for id in unused { try? connection.closeBacking(id) }
+    if !isUsed { registration?.close() }
     return opening
   }
 
   /// Closes what was opened with a handle.
   func release(_ handle: OpenHandle) {
     guard handle != .none else { return }
-    let (unused, connection) = state.withLock { state in
-      (state.release(handle, limit), state.kernel)
-    }
-    if let unused { try? connection?.closeBacking(unused) }
+    for registration in state.withLock({ $0.release(handle, idle) }) { registration.close() }
   }
 }
 
@@ -103,89 +125,68 @@ extension BackingFiles.State {
     self.kernel = kernel
   }
 
-  fileprivate mutating func openKnown(_ digest: B3Digest) -> BackingFiles.Opening? {
-    guard let place = places[digest], var entry = entries[place] else { return nil }
-    if entry.opens == 0 { unlink(place, &entry) }
-    entry.opens += 1
-    entries[place] = entry
-    return opening(place, entry)
+  fileprivate mutating func openKnown(
+    _ content: BackingFiles.Content,
+    _ idle: BackingFiles.IdleFiles
+  ) -> BackingFiles.Opening? {
+    if let place = places[content], let entry = entries[place] {
+      entries[place]?.opens += 1
+      return opening(place, entry)
+    }
+    // One of an earlier session stands for nothing any more.
+    guard let registration = idle.take(content), registration.kernel === kernel else { return nil }
+    return enter(BackingFiles.Entry(content: content, registration: registration))
   }
 
-  /// Enters what a registration came to, unless somebody was faster; with the ids to be closed.
+  /// Enters what a registration came to, unless somebody was faster.
   fileprivate mutating func settle(
-    _ digest: B3Digest,
-    _ id: BackingID?,
+    _ content: BackingFiles.Content,
+    _ registration: BackingFiles.Registration?,
+    hasFailed: Bool,
     _ connection: KernelConnection,
-    _ limit: Int
-  ) -> (BackingFiles.Opening, unused: [BackingID], isFirstFailure: Bool) {
+    _ idle: BackingFiles.IdleFiles
+  ) -> (BackingFiles.Opening, isUsed: Bool, isFirstFailure: Bool) {
     // A session that has begun anew since knows nothing of the id, nor one that gave passthrough up.
-    guard kernel === connection else { return (.off, id.map { [$0] } ?? [], false) }
-    if let known = openKnown(digest) { return (known, id.map { [$0] } ?? [], false) }
-    if id == nil && !isProven {
+    guard kernel === connection else { return (.off, false, false) }
+    if let known = openKnown(content, idle) { return (known, false, false) }
+    if hasFailed && !isProven {
       kernel = nil
-      return (.off, [], true)
+      return (.off, false, true)
     }
-    if id != nil { isProven = true }
-    let entry = BackingFiles.Entry(digest: digest, backing: id)
-    let place: Int
-    if let reused = free.popLast() {
-      place = reused
-      entries[place] = entry
-    } else {
-      place = entries.count
-      entries.append(entry)
-    }
-    places[digest] = place
-    return (opening(place, entry), [], false)
+    if registration != nil { isProven = true }
+    return (enter(BackingFiles.Entry(content: content, registration: registration)), true, false)
   }
 
-  /// - Returns: A registration that is to be closed.
-  fileprivate mutating func release(_ handle: OpenHandle, _ limit: Int) -> BackingID? {
+  /// - Returns: Registrations that are to be closed.
+  fileprivate mutating func release(
+    _ handle: OpenHandle,
+    _ idle: BackingFiles.IdleFiles
+  ) -> [BackingFiles.Registration] {
     guard let number = Int(exactly: handle.rawValue), number > 0, number <= entries.count,
-      var entry = entries[number - 1], entry.opens > 0
-    else { return nil }
+      let entry = entries[number - 1]
+    else { return [] }
     let place = number - 1
-    entry.opens -= 1
-    entries[place] = entry
-    if entry.opens > 0 { return nil }
-    if entry.backing == nil {
-      remove(place, entry)
-      return nil
+    if entry.opens > 1 {
+      entries[place]?.opens -= 1
+      return []
     }
-    link(place, &entry)
-    guard idleCount > limit, let last = oldest, var evicted = entries[last] else { return nil }
-    unlink(last, &evicted)
-    remove(last, evicted)
-    return evicted.backing
+    entries[place] = nil
+    places[entry.content] = nil
+    free.append(place)
+    guard let registration = entry.registration, registration.kernel === kernel else { return [] }
+    return idle.exchange(registration, for: entry.content, weight: 1)
+  }
+
+  private mutating func enter(_ entry: BackingFiles.Entry) -> BackingFiles.Opening {
+    let place = free.popLast() ?? entries.count
+    if place == entries.count { entries.append(entry) } else { entries[place] = entry }
+    places[entry.content] = place
+    return opening(place, entry)
   }
 
   private func opening(_ place: Int, _ entry: BackingFiles.Entry) -> BackingFiles.Opening {
     // 0 is the handle of what is not in here.
     let handle = OpenHandle(rawValue: UInt64(place + 1))
-    return entry.backing.map { .passthrough($0, handle) } ?? .served(handle)
-  }
-
-  private mutating func remove(_ place: Int, _ entry: BackingFiles.Entry) {
-    places[entry.digest] = nil
-    entries[place] = nil
-    free.append(place)
-  }
-
-  private mutating func link(_ place: Int, _ entry: inout BackingFiles.Entry) {
-    entry.older = newest
-    entry.newer = nil
-    entries[place] = entry
-    if let newest { entries[newest]?.newer = place } else { oldest = place }
-    newest = place
-    idleCount += 1
-  }
-
-  private mutating func unlink(_ place: Int, _ entry: inout BackingFiles.Entry) {
-    if let older = entry.older { entries[older]?.newer = entry.newer } else { oldest = entry.newer }
-    if let newer = entry.newer { entries[newer]?.older = entry.older } else { newest = entry.older }
-    entry.older = nil
-    entry.newer = nil
-    entries[place] = entry
-    idleCount -= 1
+    return entry.registration.map { .passthrough($0.id, handle) } ?? .served(handle)
   }
 }

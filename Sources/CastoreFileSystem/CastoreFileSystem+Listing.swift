@@ -24,27 +24,10 @@ extension CastoreFileSystem {
     reply: consuming DirectoryReply
   ) {
     if node == .root { return listRoot(cookie, reply) }
-    do throws(Errno) {
-      let record = try directory(node)
-      do throws(ServiceError) {
-        if let directory = try directories.atHand(record.digest) {
-          return answer(reply, node, record, directory, cookie)
-        }
-      } catch {
-        throw failure(error, "listing directory \(record.digest)")
-      }
-      reply.detach { [self] reply in
-        do {
-          guard let directory = try await directories.load(record.digest) else {
-            throw ServiceError(.notFound, "directory \(record.digest) is missing")
-          }
-          answer(reply, node, record, directory, cookie)
-        } catch {
-          reply.fail(failure(error, "listing directory \(record.digest)"))
-        }
-      }
-    } catch {
-      reply.fail(error)
+    withDirectory(node, reply, "listing directory") { reply, record, directory in
+      answer(reply, node, record, directory, cookie)
+    } later: {
+      { [self] reply, record, directory in answer(reply, node, record, directory, cookie) }
     }
   }
 

@@ -1,6 +1,7 @@
 internal import Castore
 public import FUSE
 internal import Glibc
+internal import Logging
 internal import Platform
 
 extension CastoreFileSystem {
@@ -13,28 +14,11 @@ extension CastoreFileSystem {
   ) {
     if isDots(name) { return lookupDots(name.byteCount, parent, reply) }
     if parent == .root { return lookupRoot(name, reply) }
-    do throws(Errno) {
-      let record = try directory(parent)
-      do throws(ServiceError) {
-        if let directory = try directories.atHand(record.digest) {
-          return answer(reply, name, directory, parent)
-        }
-      } catch {
-        throw failure(error, "looking up a name in directory \(record.digest)")
-      }
+    withDirectory(parent, reply, "looking up a name in directory") { reply, _, directory in
+      answer(reply, name, directory, parent)
+    } later: {
       let name = name.withUnsafeBytes { [UInt8]($0) }
-      reply.detach { [self] reply in
-        do {
-          guard let directory = try await directories.load(record.digest) else {
-            throw ServiceError(.notFound, "directory \(record.digest) is missing")
-          }
-          answer(reply, name.span.bytes, directory, parent)
-        } catch {
-          reply.fail(failure(error, "looking up a name in directory \(record.digest)"))
-        }
-      }
-    } catch {
-      reply.fail(error)
+      return { [self] reply, _, directory in answer(reply, name.span.bytes, directory, parent) }
     }
   }
 
@@ -82,9 +66,15 @@ extension CastoreFileSystem {
     reply.detach { [self] reply in
       do throws(ServiceError) {
         let node = try await roots.node(named: component)
+        if node == nil { knownRoots?.forget(component) }
         answerRoot(reply, component, node)
       } catch {
-        reply.fail(failure(error, "looking up root \(component)"))
+        // Only the store can say that a name stands for something else.
+        guard error.code != .cancelled, let node = knownRoots?.node(named: component) else {
+          return reply.fail(failure(error, "looking up root \(component)"))
+        }
+        logger.warning("root \(component) stays what it was: \(error)")
+        answerRoot(reply, component, node, isStale: true)
       }
     }
   }
@@ -92,15 +82,22 @@ extension CastoreFileSystem {
   private func answerRoot<Reply: Answering & ~Copyable & ~Escapable>(
     _ reply: consuming Reply,
     _ name: PathComponent,
-    _ node: Node?
+    _ node: Node?,
+    isStale: Bool = false
   ) where Reply.Kind == ReplyKind.Entry {
     guard let node else { return reply.answerMissing(for: options.rootValidity) }
     do throws(Errno) {
-      reply.answer(try rootEntry(name, node))
+      var entry = try rootEntry(name, node)
+      // Each try takes its time.
+      if isStale { entry.nameValidity = max(entry.nameValidity, Self.patience) }
+      reply.answer(entry)
     } catch {
       reply.fail(error)
     }
   }
+
+  /// How long a store that could not be reached is not asked again for a name that is known.
+  private static var patience: Validity { Validity(seconds: 5) }
 
   // `.` and `..` come from file handles (`open_by_handle_at(2)`), for any node that was ever known.
   private func isDots(_ name: RawSpan) -> Bool {

@@ -142,6 +142,7 @@ extension CastoreFileSystem {
       target: target.span.bytes
     )
     entry.nameValidity = options.rootValidity
+    knownRoots?.remember(name, node, id: entry.node.rawValue) { nodes.record($0) != nil }
     return entry
   }
 }

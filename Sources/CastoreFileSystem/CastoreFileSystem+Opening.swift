@@ -36,9 +36,12 @@ extension CastoreFileSystem {
   /// How many blobs' files the kernel has open on our behalf.
   public var backingCount: Int { backing.count }
 
+  /// How many files are open; 0 where the kernel does not say.
+  public var openFileCount: Int { backing.openCount }
+
   /// Turns OPEN off, or hands the blob's file to the kernel.
   ///
-  /// Which of the two depends on the blob alone: the kernel refuses to mix both for one inode.
+  /// Which of the two stays the same while anybody has the file open: the kernel refuses to mix both.
   public func open(_ node: NodeID, flags: OpenFlags, caller: Caller, reply: consuming OpenReply) {
     guard backing.isOn, let localBlobs else { return reply.fail(Errno(ENOSYS)) }
     guard let record = nodes.record(node.rawValue) else { return reply.fail(Errno(ESTALE)) }
@@ -46,13 +49,9 @@ extension CastoreFileSystem {
       return reply.fail(Errno(record.kind == .directory ? EISDIR : ELOOP))
     }
     do throws(ServiceError) {
-      let opening = try backing.open(record.digest) { () throws(ServiceError) in
-        // With a size that is not the blob's, the file would end where the blob does.
-        guard let size = try localBlobs.sizeLocal(record.digest) else {
-          throw ServiceError(.notFound, "blob \(record.digest) is missing")
-        }
-        guard size == record.size else { return nil }
-        return try localBlobs.openLocalFile(record.digest)
+      let content = BackingFiles.Content(digest: record.digest, size: record.size)
+      let opening = try backing.open(content) { () throws(ServiceError) in
+        try fileToPass(record, localBlobs)
       } onFailure: { error, isFirst in
         self.logFailure(record.digest, error, isFirst)
       }
@@ -63,6 +62,29 @@ extension CastoreFileSystem {
       }
     } catch {
       reply.fail(failure(error, "opening blob \(record.digest)"))
+    }
+  }
+
+  /// The blob's file, if the kernel can read it in place of the file that the directory describes.
+  private func fileToPass(
+    _ record: NodeRecord,
+    _ blobs: any LocalBlobAccess
+  ) throws(ServiceError) -> OwnedDescriptor? {
+    try withDescriptors { () throws(ServiceError) in
+      guard let size = try blobs.sizeLocal(record.digest) else {
+        // What is not at hand is served from afar.
+        guard blobs.isComplete else { return nil }
+        throw ServiceError(.notFound, "blob \(record.digest) is missing")
+      }
+      // With a size that is not the blob's, the file would end where the blob does.
+      guard size == record.size else { return nil }
+      do throws(ServiceError) {
+        return try blobs.openLocalFile(record.digest)
+      } catch {
+        // A cache may lose what it had a moment ago.
+        if blobs.isComplete || error.isShortageOfDescriptors { throw error }
+        return nil
+      }
     }
   }
 

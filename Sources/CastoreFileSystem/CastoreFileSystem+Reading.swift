@@ -25,10 +25,8 @@ extension CastoreFileSystem {
     let digest = record.digest
     do throws(ServiceError) {
       if let localBlobs, try isAtHand(digest, localBlobs) {
-        return reply.answer(count: count) { send throws(Errno) in
-          try lendLocal(localBlobs, record, offset, count, send)
-        } orFill: { buffer in
-          readLocal(localBlobs, digest, offset, buffer)
+        return reply.answer(count: count) { sender throws(Errno) in
+          try sendLocal(localBlobs, record, offset, &sender)
         }
       }
     } catch {
@@ -36,7 +34,7 @@ extension CastoreFileSystem {
     }
     reply.detach { [self] reply in
       do {
-        let bytes = try await readers.read(digest, at: offset, count: count)
+        let bytes = try await cache.read(digest, at: offset, count: count)
         reply.answer(bytes.span.bytes)
       } catch {
         reply.fail(failure(error, "reading blob \(digest)"))
@@ -52,23 +50,36 @@ extension CastoreFileSystem {
     return try blobs.holdsLocal(digest)
   }
 
-  // Straight from the index into the kernel: a small file is not copied on the way.
-  private func lendLocal(
+  /// Sends bytes of a blob on this machine by the shortest way: from memory, from a file, or copied.
+  private func sendLocal(
     _ blobs: any LocalBlobAccess,
     _ record: NodeRecord,
     _ offset: UInt64,
-    _ count: Int,
-    _ send: (UnsafeRawBufferPointer) -> Void
+    _ sender: inout DataSender
   ) throws(Errno) {
-    // Files of many megabytes are never lent: spare them the question.
-    if record.size > Self.lentLimit { return }
     do throws(ServiceError) {
-      _ = try blobs.withBytesLocal(record.digest) { bytes in
-        // Fits: below a size that was compared with the limit.
-        let start = min(Int(offset), bytes.count)
-        let part = bytes[start..<min(start + count, bytes.count)]
-        if part.count < count { logShort(record.digest) }
-        send(UnsafeRawBufferPointer(rebasing: part))
+      try withDescriptors { () throws(ServiceError) in
+        // Files of many megabytes are never lent from memory: spare them the question.
+        if record.size <= Self.lentLimit {
+          _ = try blobs.withBytesLocal(record.digest) { bytes in
+            // Fits: below a size that was compared with the limit.
+            let start = min(Int(offset), bytes.count)
+            let part = bytes[start..<min(start + sender.count, bytes.count)]
+            if part.count < sender.count { logShort(record.digest) }
+            sender.send(UnsafeRawBufferPointer(rebasing: part))
+          }
+          if sender.isSpent { return }
+        }
+        _ = try blobs.withFileLocal(record.digest) { file in
+          // The reader was promised bytes that are not there, or are another blob's.
+          guard offset <= file.size, UInt64(sender.count) <= file.size - offset else {
+            logShort(record.digest)
+            return sender.fail(Errno(EIO))
+          }
+          sender.send(file: file.descriptor, offset: file.offset + offset)
+        }
+        if sender.isSpent { return }
+        try copyLocal(blobs, record.digest, offset, &sender)
       }
     } catch {
       throw failure(error, "reading blob \(record.digest)")
@@ -81,25 +92,27 @@ extension CastoreFileSystem {
     logger.warning("blob \(digest) is shorter than its directory says")
   }
 
-  /// - Returns: How many bytes were read; less than asked for makes the whole request fail.
-  private func readLocal(
+  private func copyLocal(
     _ blobs: any LocalBlobAccess,
     _ digest: B3Digest,
     _ offset: UInt64,
-    _ buffer: UnsafeMutableRawBufferPointer
-  ) -> Int {
-    do throws(ServiceError) {
-      guard let count = try blobs.readLocal(digest, at: offset, into: buffer) else {
-        logger.warning("blob \(digest) is missing")
+    _ sender: inout DataSender
+  ) throws(ServiceError) {
+    var failure: ServiceError?
+    sender.fill { buffer in
+      do throws(ServiceError) {
+        guard let count = try blobs.readLocal(digest, at: offset, into: buffer) else {
+          throw ServiceError(.notFound, "blob \(digest) is missing")
+        }
+        // Less than asked for makes the whole request fail.
+        if count < buffer.count { logShort(digest) }
+        return count
+      } catch {
+        failure = error
         return 0
       }
-      if count < buffer.count {
-        logShort(digest)
-      }
-      return count
-    } catch {
-      logger.warning("reading blob \(digest): \(error)")
-      return 0
     }
+    // The client has its answer already.
+    if let failure { throw failure }
   }
 }

@@ -13,11 +13,12 @@ internal import Platform
 public final class CastoreFileSystem: Sendable {
   let options: FileSystemOptions
   let nodes = NodeTable()
-  let directories: DirectoryLoader
-  let readers: BlobReaders
+  let cache: StoreCache
   let localBlobs: (any LocalBlobAccess)?
   let roots: any RootNodes
   let localRoots: (any LocalRootNodes)?
+  /// For a store that may be out of reach.
+  let knownRoots: KnownRoots?
   let listings: RootListings
   let shrinking = Shrinking()
   let backing: BackingFiles
@@ -34,24 +35,103 @@ public final class CastoreFileSystem: Sendable {
     logger: Logger
   ) {
     self.options = options
-    self.directories = DirectoryLoader(directories)
-    readers = BlobReaders(blobs, limit: 256)
     localBlobs = blobs as? any LocalBlobAccess
+    // What is on this machine can be had again at once.
+    let isAtHand = directories is any LocalDirectoryAccess && localBlobs?.isComplete ?? false
+    cache = StoreCache(
+      blobs,
+      directories,
+      isAtHand: isAtHand,
+      byteLimit: isAtHand ? options.cacheBytes / 4 : options.cacheBytes
+    )
     backing = BackingFiles(limit: options.idleBackingLimit)
     self.roots = roots
     localRoots = roots as? any LocalRootNodes
-    listings = RootListings(roots)
+    knownRoots = localRoots == nil ? KnownRoots() : nil
+    let validity = options.rootValidity
+    listings = RootListings(
+      roots,
+      validity: .seconds(Int64(clamping: validity.seconds))
+        + .nanoseconds(Int64(validity.nanoseconds)),
+      byteLimit: options.cacheBytes / 4
+    )
     self.logger = logger
   }
 
   /// How many nodes the kernel knows.
   public var nodeCount: Int { nodes.count }
 
+  /// What is kept of the store in memory, in bytes, about.
+  public var cachedByteCount: Int { cache.byteCount }
+
+  /// Lets go of what was not used since the last call but one; happens by itself as well.
+  package func releaseIdle() {
+    cache.sweep()
+    listings.sweep()
+    backing.sweep()
+  }
+
   /// The directory's node id and record as a request names it.
   func directory(_ id: NodeID) throws(Errno) -> NodeRecord {
     guard let record = nodes.record(id.rawValue) else { throw Errno(ESTALE) }
     guard record.kind == .directory else { throw Errno(ENOTDIR) }
     return record
+  }
+
+  /// Does something with a directory for a request: at once where the directory is at hand, from a task
+  /// where it has to come from afar.
+  ///
+  /// - Parameters:
+  ///   - purpose: What is being done, for the log: "listing directory".
+  ///   - now: Answers on this thread.
+  ///   - later: Makes what answers from the task, out of what is only lent to this thread.
+  func withDirectory<Kind>(
+    _ node: NodeID,
+    _ reply: consuming Reply<Kind>,
+    _ purpose: StaticString,
+    now: (consuming Reply<Kind>, NodeRecord, LoadedDirectory) -> Void,
+    later: () -> @Sendable (consuming DetachedReply<Kind>, NodeRecord, LoadedDirectory) -> Void
+  ) {
+    let record: NodeRecord
+    do throws(Errno) {
+      record = try directory(node)
+    } catch {
+      return reply.fail(error)
+    }
+    let atHand: LoadedDirectory?
+    do throws(ServiceError) {
+      atHand = try withDescriptors { () throws(ServiceError) in
+        try cache.directoryAtHand(record.digest)
+      }
+    } catch {
+      return reply.fail(failure(error, "\(purpose) \(record.digest)"))
+    }
+    if let atHand { return now(reply, record, atHand) }
+    let answer = later()
+    reply.detach { [self] reply in
+      let directory: LoadedDirectory
+      do {
+        directory = try await cache.directory(record.digest)
+      } catch {
+        return reply.fail(failure(error, "\(purpose) \(record.digest)"))
+      }
+      answer(reply, record, directory)
+    }
+  }
+
+  /// Does something that may take descriptors; where there are none left, once more after those were closed
+  /// that are open only because they may be used again.
+  func withDescriptors<Result: ~Copyable>(
+    _ body: () throws(ServiceError) -> Result
+  ) throws(ServiceError) -> Result {
+    do throws(ServiceError) {
+      return try body()
+    } catch {
+      guard error.isShortageOfDescriptors else { throw error }
+      cache.removeAll()
+      localBlobs?.releaseDescriptors()
+      return try body()
+    }
   }
 
   /// Reports what the store could not deliver, and gives the error number for the caller.
@@ -66,7 +146,7 @@ extension CastoreFileSystem: FileSystem {
   /// Takes back lookups; the node goes with the last.
   public func forget(_ node: NodeID, count: UInt64) {
     nodes.forget(node.rawValue, lookups: count)
-    shrinking.forgot(count: { nodes.count }, shrink: directories.removeAll)
+    shrinking.forgot(count: { nodes.count }, shrink: cache.shrink)
   }
 
   /// Answers from memory alone.

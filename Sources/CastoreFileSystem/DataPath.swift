@@ -15,24 +15,24 @@ public struct DataPathDecision: Hashable, Sendable {
   /// One sentence for the log.
   public var reason: String
 
-  /// What a store is like, as far as the decision depends on it.
+  /// What the trees are like, as far as the decision depends on it.
   public struct Facts: Hashable, Sendable {
-    /// How many blobs there are.
-    public var blobs: UInt64
-    /// The bytes of those that are files of their own; at least.
-    public var fileBytes: UInt64
+    /// How many files were looked at.
+    public var files: UInt64
+    /// How many bytes they have together.
+    public var bytes: UInt64
     /// Why passthrough is out of the question, where it is.
     public var obstacle: String?
 
-    /// Sums a store up.
-    public init(blobs: UInt64, fileBytes: UInt64, obstacle: String? = nil) {
-      self.blobs = blobs
-      self.fileBytes = fileBytes
+    /// Sums trees up.
+    public init(files: UInt64, bytes: UInt64, obstacle: String? = nil) {
+      self.files = files
+      self.bytes = bytes
       self.obstacle = obstacle
     }
   }
 
-  /// From which mean size of a blob on passthrough wins.
+  /// From which mean size of a file on passthrough wins.
   ///
   /// It costs some 14 µs more for every opening, and saves some 20 µs for each MiB that is read again
   /// and 440 µs for each MiB that is read for the first time: break-even for files that are
@@ -50,8 +50,8 @@ public struct DataPathDecision: Hashable, Sendable {
     if wish == .passthrough {
       return DataPathDecision(path: .passthrough, reason: "as told")
     }
-    let mean = facts.blobs == 0 ? 0 : facts.fileBytes / facts.blobs
-    let text = "files in the store have \(mean >> 10) KiB on average"
+    let mean = facts.files == 0 ? 0 : facts.bytes / facts.files
+    let text = "files have \(mean >> 10) KiB on average"
     return mean >= worthwhileMean
       ? DataPathDecision(path: .passthrough, reason: "\(text): reading them outweighs opening them")
       : DataPathDecision(path: .cached, reason: "\(text): opening them outweighs reading them")

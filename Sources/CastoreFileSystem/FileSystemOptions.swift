@@ -22,12 +22,18 @@ public struct FileSystemOptions: Sendable {
   /// For how long the kernel may rely on a name in the root, since those can be re-pointed.
   public var rootValidity = Validity(seconds: 1)
 
+  /// How many bytes of memory directories and readers of blobs may take that are kept for later requests;
+  /// about a quarter of it where the store is on this machine, and a quarter for listings of the root. What
+  /// is not used goes after a minute.
+  public var cacheBytes = 64 << 20
+
   /// How the kernel comes by the bytes of files. Passthrough falls back where the kernel will not have it.
   public var dataPath = DataPath.cached
   /// For passthrough: 1, or 2 where the store itself lies on overlayfs. An overlayfs on top of the mount is
   /// only possible with 1.
   public var maxStackDepth: UInt32 = 1
-  /// How many files that nobody has open stay registered for passthrough. They cost kernel memory only.
+  /// How many files that nobody has open stay registered for passthrough, for a minute at most. They cost
+  /// kernel memory only.
   public var idleBackingLimit = 1024
 
   /// The defaults.

@@ -30,6 +30,32 @@ extension LocalStore: LocalBlobAccess {
     }
   }
 
+  /// See `LocalBlobAccess`. Lends blobs that have a file of their own.
+  public func withFileLocal(
+    _ digest: B3Digest,
+    _ body: (LocalFileExtent) -> Void
+  ) throws(ServiceError) -> Bool {
+    guard let blob = try openBlob(digest) else { return false }
+    body(LocalFileExtent(descriptor: blob.file.number, offset: 0, size: blob.size))
+    return true
+  }
+
+  /// See `LocalBlobAccess`.
+  public func releaseDescriptors() { openBlobs.removeAll() }
+
+  // The open file of a blob; `nil` where it has none.
+  private func openBlob(_ digest: B3Digest) throws(ServiceError) -> OpenBlob? {
+    if let blob = openBlobs.blob(digest) { return blob }
+    let size = try core.withBlobRecord(digest) { (record) throws(ServiceError) -> UInt64? in
+      if case .file(let size) = record { return size }
+      return nil
+    }
+    guard let size else { return nil }
+    let blob = try open(digest, size: size)
+    openBlobs.insert(digest, blob)
+    return blob
+  }
+
   /// See `LocalBlobAccess`.
   public func openLocalFile(_ digest: B3Digest) throws(ServiceError) -> OwnedDescriptor? {
     let size = try core.withBlobRecord(digest) { (record) throws(ServiceError) -> UInt64? in

@@ -1,4 +1,5 @@
 internal import Castore
+internal import Glibc
 internal import Platform
 
 /// A blob's file, open, with its checked length.
@@ -23,9 +24,14 @@ final class OpenBlobCache: Sendable {
 
   private let shards: [Guarded<Shard>]
   private static let shardCount = 16
-  private static let blobsPerShard = 8
+  private let blobsPerShard: Int
 
   init() {
+    // A quarter of the descriptors that the process may have, and no more than do any good.
+    var limit = rlimit()
+    let isKnown = getrlimit(__rlimit_resource_t(7 /* RLIMIT_NOFILE */), &limit) == 0
+    let descriptors = isKnown ? Int(clamping: limit.rlim_cur) : 1024
+    blobsPerShard = max(1, min(8, descriptors / 4 / Self.shardCount))
     shards = (0..<Self.shardCount).map { _ in Guarded(Shard()) }
   }
 
@@ -47,10 +53,21 @@ final class OpenBlobCache: Sendable {
     // Closed after unlocking.
     var dropped: OpenBlob?
     shard(digest).withLock { shard in
-      if shard.blobs.count >= Self.blobsPerShard { dropped = shard.blobs.removeFirst().blob }
+      if shard.blobs.count >= blobsPerShard { dropped = shard.blobs.removeFirst().blob }
       shard.blobs.append((digest, blob))
     }
     withExtendedLifetime(dropped) {}
+  }
+
+  /// Lets go of all files: they are closed as soon as nobody reads them.
+  func removeAll() {
+    for shard in shards {
+      let dropped = shard.withLock { shard in
+        defer { shard.blobs = [] }
+        return shard.blobs
+      }
+      withExtendedLifetime(dropped) {}
+    }
   }
 
   private func shard(_ digest: B3Digest) -> Guarded<Shard> {

@@ -1,5 +1,6 @@
 import Castore
 import CastoreFileSystem
+import CastoreStorage
 import Platform
 
 /// Blobs and directories of other services, of which some do not come until a gate opens.
@@ -125,5 +126,104 @@ final class FailingBlobs: BlobService {
 
   func chunks(of digest: B3Digest) async throws(ServiceError) -> [ChunkMeta]? {
     try await blobs.chunks(of: digest)
+  }
+}
+
+/// Blobs that are elsewhere, some of them in a store on this machine as well.
+final class PartlyNear: BlobService, LocalBlobAccess {
+  let far = MemoryBlobService()
+  let near: LocalStore
+
+  init(near: LocalStore) { self.near = near }
+
+  /// Lets a blob arrive.
+  func bringNear(_ bytes: [UInt8]) async throws {
+    let writer = try await near.openWrite()
+    try await writer.write(bytes)
+    _ = try await writer.close()
+  }
+
+  var isComplete: Bool { false }
+
+  func has(_ digest: B3Digest) async throws(ServiceError) -> Bool { try await far.has(digest) }
+
+  func openRead(_ digest: B3Digest) async throws(ServiceError) -> (any BlobReader)? {
+    try await far.openRead(digest)
+  }
+
+  func openWrite() async throws(ServiceError) -> any BlobWriter { try await far.openWrite() }
+
+  func chunks(of digest: B3Digest) async throws(ServiceError) -> [ChunkMeta]? {
+    try await far.chunks(of: digest)
+  }
+
+  func holdsLocal(_ digest: B3Digest) throws(ServiceError) -> Bool { try near.holdsLocal(digest) }
+
+  func sizeLocal(_ digest: B3Digest) throws(ServiceError) -> UInt64? { try near.sizeLocal(digest) }
+
+  func withBytesLocal(
+    _ digest: B3Digest,
+    _ body: (UnsafeRawBufferPointer) -> Void
+  ) throws(ServiceError) -> Bool {
+    try near.withBytesLocal(digest, body)
+  }
+
+  func readLocal(
+    _ digest: B3Digest,
+    at offset: UInt64,
+    into buffer: UnsafeMutableRawBufferPointer
+  ) throws(ServiceError) -> Int? {
+    try near.readLocal(digest, at: offset, into: buffer)
+  }
+
+  func openLocalFile(_ digest: B3Digest) throws(ServiceError) -> OwnedDescriptor? {
+    try near.openLocalFile(digest)
+  }
+}
+
+/// Root names of a store that may be out of reach.
+final class FarRoots: RootNodes {
+  private struct State {
+    var nodes: [PathComponent: Node] = [:]
+    var isReachable = true
+    var lookups = 0
+    var listings = 0
+  }
+
+  private let state = Guarded(State())
+
+  func set(_ name: String, _ node: Node?) throws {
+    let name = try PathComponent(name)
+    state.withLock { $0.nodes[name] = node }
+  }
+
+  var isReachable: Bool {
+    get { state.withLock { $0.isReachable } }
+    set { state.withLock { $0.isReachable = newValue } }
+  }
+
+  var lookups: Int { state.withLock { $0.lookups } }
+  var listings: Int { state.withLock { $0.listings } }
+
+  func node(named name: PathComponent) async throws(ServiceError) -> Node? {
+    try state.withLock { (state) throws(ServiceError) in
+      state.lookups += 1
+      if !state.isReachable { throw ServiceError(.unavailable, "nobody answers") }
+      return state.nodes[name]
+    }
+  }
+
+  func list() -> AsyncThrowingStream<NamedNode, any Error> {
+    let entries = state.withLock { state in
+      state.listings += 1
+      return state.isReachable ? state.nodes.map { NamedNode(name: $0, node: $1) } : nil
+    }
+    return AsyncThrowingStream { continuation in
+      guard let entries else {
+        return continuation.finish(throwing: ServiceError(.unavailable, "nobody answers"))
+      }
+      for entry in entries { continuation.yield(entry) }
+      continuation.finish()
+    }
   }
 }

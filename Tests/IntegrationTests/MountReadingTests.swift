@@ -220,4 +220,29 @@ struct MountReadingTests {
     let copy = castore.scratch.newName("copy")
     try castore.fail("export", "tree", copy, saying: [copy + "/large", blob])
   }
+
+  @Test(
+    "with few descriptors every file can be read: those that are kept open make room",
+    arguments: ["cached", "passthrough"]
+  )
+  func fewDescriptors(dataPath: String) throws {
+    let (castore, tree) = try SampleStore.make(entries: 10)
+    for number in 0..<200 {
+      // Above what lies in packs or an index, so that each has a file.
+      try NastyTree.write(NastyTree.noise(70_000, seed: UInt64(number)), to: tree / "f\(number)")
+    }
+    try castore.succeed("import", "--replace", tree)
+    // Neither can be raised, nor is there much to be had.
+    for limit in ["64:64", "48:48"] {
+      let mount = try MountedStore(
+        castore,
+        "--data-path",
+        dataPath,
+        through: ["prlimit", "--nofile=" + limit, "--"]
+      )
+      try castore.scratch.succeed("diff", "-r", "--no-dereference", tree, mount.path + "/tree")
+      #expect(!mount.process.errors.contains("Too many open files"), "\(mount.process.errors)")
+      #expect(try mount.unmount().status == .exited(0))
+    }
+  }
 }

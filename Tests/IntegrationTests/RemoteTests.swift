@@ -92,6 +92,55 @@ struct RemoteTests {
     }
   }
 
+  @Test("a cache that holds a part: auto takes the same way as before, and every file can be read")
+  func partlyCached() throws {
+    let castore = Castore(try Scratch())
+    let tree = try castore.scratch.makeFolder("source")
+    let sizes = [20_000_000, 3_000_001, 2_000_000, 100_000, 5000]
+    for (number, size) in sizes.enumerated() {
+      let bytes = NastyTree.noise(size, seed: UInt64(number) + 20)
+      try NastyTree.write(bytes, to: tree / "f\(number)")
+    }
+    try castore.succeed("import", "--name", "tree", tree)
+    let daemon = try Daemon(castore)
+    let near = "local:" + castore.scratch.path + "/near"
+    // One large file first, then, with the cache holding it, the others and it again.
+    for names in [["f0"], ["f1", "f0"], ["f0", "f1", "f2", "f3", "f4"]] {
+      let mount = try MountedStore(castore, "--store", daemon.unixURL, "--cache", near)
+      #expect(mount.process.errors.contains("data path passthrough"), "\(mount.process.errors)")
+      for name in names {
+        try castore.scratch.succeed("cmp", tree + "/" + name, mount.path + "/tree/" + name)
+      }
+      let outcome = try mount.unmount()
+      #expect(outcome.status == .exited(0) && !outcome.errors.contains("warning"), "\(outcome)")
+    }
+  }
+
+  @Test("on one core a mount of a store elsewhere goes on, with and without a cache")
+  func oneCore() throws {
+    let castore = Castore(try Scratch())
+    let tree = try makeTree(castore.scratch)
+    try castore.succeed("import", "--name", "tree", tree)
+    let daemon = try Daemon(castore)
+    let near = "local:" + castore.scratch.path + "/near"
+    for cache in [[], ["--cache", near], ["--cache", near, "--data-path", "passthrough"]] {
+      let mount = try MountedStore(
+        castore,
+        flags: ["--store", daemon.unixURL] + cache,
+        through: ["taskset", "-c", "0"]
+      )
+      // Several at once, each waiting for what is far.
+      let readers = try (0..<4).map { _ in
+        try Child(
+          ["diff", "-r", "--no-dereference", tree, mount.path + "/tree"],
+          scratch: castore.scratch
+        )
+      }
+      for reader in readers { #expect(try reader.wait().status == .exited(0)) }
+      #expect(try mount.unmount().status == .exited(0))
+    }
+  }
+
   @Test("a composition file joins a near and a far store")
   func composed() throws {
     let castore = Castore(try Scratch())

@@ -106,29 +106,6 @@ extension Answering where Self: ~Copyable & ~Escapable, Kind == ReplyKind.Data {
     if !isSent { port.send(error: failure) }
   }
 
-  /// Answers with exactly `byteCount` bytes, at most `count`, that `lend` sends as above. Where it sends
-  /// none, `fill` writes them. Fewer or more than that, from either, are `EIO`.
-  public consuming func answer(
-    count byteCount: Int,
-    lending lend: (_ send: (UnsafeRawBufferPointer) -> Void) throws(Errno) -> Void,
-    orFill fill: (UnsafeMutableRawBufferPointer) -> Int
-  ) {
-    let byteCount = Swift.max(0, Swift.min(byteCount, _limit))
-    guard let port = _takePort() else { return }
-    var isSent = false
-    do throws(Errno) {
-      try lend { bytes in
-        guard !isSent else { return }
-        isSent = true
-        if bytes.count == byteCount { port.send(bytes: bytes) } else { port.send(error: EIO) }
-      }
-    } catch {
-      if !isSent { port.send(error: error.code) }
-      return
-    }
-    if !isSent { port.send(count: byteCount, fill: fill) }
-  }
-
   /// Answers with `byteCount` bytes of an open file, at most `count`. If they are not all there, `EIO`.
   public consuming func answer(file: CInt, offset: UInt64, count byteCount: Int) {
     let limit = _limit

@@ -48,7 +48,7 @@ struct MountCommand: AsyncParsableCommand {
   func run() async throws {
     let logger = makeLogger()
     let services = try await store.openServices()
-    let decision = try decideDataPath(services)
+    let decision = await decideDataPath(services)
     // A store elsewhere may have millions of names.
     var fileSystemOptions = try look.options(listsRoot: services.local != nil)
     fileSystemOptions.dataPath = decision.path
@@ -112,20 +112,30 @@ struct MountCommand: AsyncParsableCommand {
     }
   }
 
-  private func decideDataPath(_ services: Services) throws -> DataPathDecision {
-    guard let near = services.near else {
-      return .make(
-        dataPath.path,
-        .init(blobs: 0, fileBytes: 0, obstacle: "the store is not on this machine")
-      )
-    }
-    let outline = try near.outline()
-    let facts = DataPathDecision.Facts(
-      blobs: outline.blobs,
-      fileBytes: outline.fileBytes,
-      obstacle: PassthroughSupport.obstacle()
-    )
+  /// How long to look at the trees, at most, before there is a mount.
+  private static let patience = Duration.seconds(3)
+
+  private func decideDataPath(_ services: Services) async -> DataPathDecision {
+    var facts = DataPathDecision.Facts(files: 0, bytes: 0)
+    facts.obstacle =
+      services.near == nil ? "the store is not on this machine" : PassthroughSupport.obstacle()
+    if dataPath == .auto && facts.obstacle == nil { facts = await Self.lookAtTrees(services) }
     return .make(dataPath.path, facts)
+  }
+
+  private static func lookAtTrees(_ services: Services) async -> DataPathDecision.Facts {
+    await withTaskGroup(of: DataPathDecision.Facts?.self) { group in
+      group.addTask { await .sampling(services.topNodes, services.walkedDirectories) }
+      group.addTask {
+        try? await Task.sleep(for: patience)
+        return nil
+      }
+      // The look ends with what it has seen when its time is over.
+      var facts = await group.next() ?? nil
+      group.cancelAll()
+      if facts == nil { facts = await group.next() ?? nil }
+      return facts ?? .init(files: 0, bytes: 0)
+    }
   }
 
   private static func unmount(_ mount: Mount, _ logger: Logger) {

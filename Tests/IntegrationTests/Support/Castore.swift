@@ -138,16 +138,34 @@ final class MountedStore: Sendable {
   ///   - path: Where; a new folder by default.
   ///   - given: How that is written on the command line.
   ///   - folder: Where the command is given.
-  init(
+  ///   - wrapper: What starts it, with its first arguments.
+  convenience init(
     _ castore: Castore,
     _ flags: any Word...,
     at path: String? = nil,
     givenAs given: String? = nil,
-    from folder: String? = nil
+    from folder: String? = nil,
+    through wrapper: [any Word] = []
+  ) throws {
+    try self.init(castore, flags: flags, at: path, as: given, from: folder, through: wrapper)
+  }
+
+  /// Mounts, with flags from a list.
+  init(
+    _ castore: Castore,
+    flags: [any Word],
+    at path: String? = nil,
+    as given: String? = nil,
+    from folder: String? = nil,
+    through wrapper: [any Word] = []
   ) throws {
     scratch = castore.scratch
     self.path = try path ?? castore.scratch.makeFolder("mount")
-    let process = try castore.start(["mount"] + flags + [given ?? self.path], folder: folder)
+    let process = try castore.start(
+      ["mount"] + flags + [given ?? self.path],
+      through: wrapper,
+      folder: folder
+    )
     self.process = process
     try waitUntil("the mount is there") {
       if !process.isRunning { throw CallError("mount: \(try process.wait())", 0) }
