@@ -11,11 +11,11 @@ struct GuestTests {
     let process: Child
     private let scratch: Scratch
 
-    init(_ castore: Castore, _ flags: any Word...) throws {
+    init(_ castore: Castore, _ flags: any Word..., through wrapper: [any Word] = []) throws {
       scratch = castore.scratch
       // Socket paths are short.
       socket = castore.scratch.newName("s")
-      let process = try castore.start(["virtiofs"] + flags + [socket])
+      let process = try castore.start(["virtiofs"] + flags + [socket], through: wrapper)
       self.process = process
       try waitUntil("the socket is there") {
         if !process.isRunning { throw CallError("virtiofs: \(try process.wait())", 0) }
@@ -65,6 +65,28 @@ struct GuestTests {
 
   private func hostListing(_ tree: String, _ scratch: Scratch) throws -> [String] {
     try scratch.succeed("env", "LC_ALL=C", "sh", "-c", "cd \"$0\" && " + Self.listing, tree).lines
+  }
+
+  @Test("on one core a store elsewhere is served to a guest all the same")
+  func oneCore() throws {
+    let castore = Castore(try Scratch())
+    let tree = castore.scratch.path + "/tree"
+    try NastyTree.make(at: tree)
+    try castore.succeed("import", tree)
+    let daemon = try Daemon(castore)
+    let server = try Server(
+      castore,
+      "--store",
+      daemon.unixURL,
+      through: ["taskset", "-c", "0"]
+    )
+    // Two at once, each waiting for what is far.
+    let guest = try server.run(
+      "export LC_ALL=C; cd /mnt/tree && (find . -type f -exec cat {} + >/dev/null) & "
+        + "export LC_ALL=C; cd /mnt/tree && \(Self.listing); wait"
+    )
+    #expect(try guest.lines == hostListing(tree, castore.scratch))
+    #expect(try server.stop().status == .exited(0))
   }
 
   @Test("whole trees look the same in a guest, byte for byte")

@@ -100,7 +100,8 @@ struct MountCommand: AsyncParsableCommand {
       return state.isStopped
     }
     if isStopped { Self.unmount(mount, logger) }
-    let end = mount.waitForEnd()
+    // Suspended, not blocked: on one core this may be the only thread that tasks have.
+    let end = await mount.ended()
     ServiceManager.notify("STOPPING=1")
     await services.settle()
     switch end {

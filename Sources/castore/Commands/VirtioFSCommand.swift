@@ -3,6 +3,7 @@ import CastoreFileSystem
 import FUSE
 import Glibc
 import Logging
+import Platform
 import VirtioFS
 
 struct VirtioFSCommand: AsyncParsableCommand {
@@ -105,7 +106,12 @@ struct VirtioFSCommand: AsyncParsableCommand {
     }
     logger.info("serving \(services.name) on \(socket)")
     ServiceManager.notify("READY=1\nSTATUS=\(services.name) on \(socket)")
-    try server.run(once: once)
+    // On a thread of its own: on one core this may be the only thread that tasks have.
+    let ended = Latch<Result<Void, any Error>>()
+    _ = try NativeThread(name: "virtiofs") { [once] in
+      ended.set(Result { try server.run(once: once) })
+    }
+    try await ended.get().get()
     ServiceManager.notify("STOPPING=1")
     await services.settle()
     logger.info("stopped serving on \(socket)")
