@@ -63,41 +63,64 @@ extension CastoreFileSystem {
         return reply.fail(failure(error, "looking up root \(component)"))
       }
     }
+    if let node = knownRoots?.nodeInSilence(named: component) {
+      return answerRoot(reply, component, node)
+    }
     reply.detach { [self] reply in
+      let known = knownRoots?.node(named: component)
       do throws(ServiceError) {
-        let node = try await roots.node(named: component)
+        let node = try await askForRoot(component, isKnown: known != nil)
+        knownRoots?.noteAnswer()
         if node == nil { knownRoots?.forget(component) }
         answerRoot(reply, component, node)
       } catch {
         // Only the store can say that a name stands for something else.
-        guard error.code != .cancelled, let node = knownRoots?.node(named: component) else {
+        guard !Task.isCancelled, let known else {
           return reply.fail(failure(error, "looking up root \(component)"))
         }
         logger.warning("root \(component) stays what it was: \(error)")
-        answerRoot(reply, component, node, isStale: true)
+        knownRoots?.noteSilence(for: options.rootPatience)
+        answerRoot(reply, component, known)
       }
+    }
+  }
+
+  /// Asks the store what a name stands for; not for long where something is known.
+  private func askForRoot(
+    _ name: PathComponent,
+    isKnown: Bool
+  ) async throws(ServiceError) -> Node? {
+    guard isKnown else { return try await roots.node(named: name) }
+    let (roots, patience) = (roots, options.rootPatience)
+    do {
+      return try await withThrowingTaskGroup(of: Node?.self) { group in
+        defer { group.cancelAll() }
+        group.addTask { try await roots.node(named: name) }
+        group.addTask {
+          try await Task.sleep(for: patience)
+          throw ServiceError(.unavailable, "the store has not answered within \(patience)")
+        }
+        return try await group.next() ?? nil
+      }
+    } catch let error as ServiceError {
+      throw error
+    } catch {
+      throw ServiceError(.cancelled, "looking up root \(name) was cancelled", cause: error)
     }
   }
 
   private func answerRoot<Reply: Answering & ~Copyable & ~Escapable>(
     _ reply: consuming Reply,
     _ name: PathComponent,
-    _ node: Node?,
-    isStale: Bool = false
+    _ node: Node?
   ) where Reply.Kind == ReplyKind.Entry {
     guard let node else { return reply.answerMissing(for: options.rootValidity) }
     do throws(Errno) {
-      var entry = try rootEntry(name, node)
-      // Each try takes its time.
-      if isStale { entry.nameValidity = max(entry.nameValidity, Self.patience) }
-      reply.answer(entry)
+      reply.answer(try rootEntry(name, node))
     } catch {
       reply.fail(error)
     }
   }
-
-  /// How long a store that could not be reached is not asked again for a name that is known.
-  private static var patience: Validity { Validity(seconds: 5) }
 
   // `.` and `..` come from file handles (`open_by_handle_at(2)`), for any node that was ever known.
   private func isDots(_ name: RawSpan) -> Bool {

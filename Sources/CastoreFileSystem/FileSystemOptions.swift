@@ -21,6 +21,9 @@ public struct FileSystemOptions: Sendable {
   public var owner: (user: UInt32, group: UInt32) = (0, 0)
   /// For how long the kernel may rely on a name in the root, since those can be re-pointed.
   public var rootValidity = Validity(seconds: 1)
+  /// For how long a store elsewhere is waited for that does not say what a known name in the root stands for,
+  /// and for how long it is not asked about known names after that. They stay what they were.
+  public var rootPatience = Duration.seconds(5)
 
   /// How many bytes of memory directories and readers of blobs may take that are kept for later requests;
   /// about a quarter of it where the store is on this machine, and a quarter for listings of the root. What

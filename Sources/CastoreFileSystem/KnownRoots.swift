@@ -15,6 +15,8 @@ final class KnownRoots: Sendable {
 
   private struct State {
     var names: [PathComponent: Known] = [:]
+    /// Until when the store is not asked.
+    var silence: ContinuousClock.Instant?
     /// At how many names those are looked for that the kernel has forgotten.
     var sweepCount = KnownRoots.floor
   }
@@ -42,6 +44,24 @@ final class KnownRoots: Sendable {
   /// What a name stood for.
   func node(named name: PathComponent) -> Node? {
     state.withLock { $0.names[name]?.node }
+  }
+
+  /// What a name stood for, while there is no use in asking.
+  func nodeInSilence(named name: PathComponent) -> Node? {
+    state.withLock { state in
+      guard let silence = state.silence, silence > .now else { return nil }
+      return state.names[name]?.node
+    }
+  }
+
+  /// The store has not answered: each try takes its time, so there is none for a while.
+  func noteSilence(for duration: Duration) {
+    state.withLock { $0.silence = .now + duration }
+  }
+
+  /// The store has answered.
+  func noteAnswer() {
+    state.withLock { $0.silence = nil }
   }
 
   /// How many names are remembered.

@@ -83,13 +83,6 @@ public struct Validity: Hashable, Sendable, BitwiseCopyable {
   public static let none = Validity(seconds: 0)
 }
 
-extension Validity: Comparable {
-  /// Compares lengths.
-  public static func < (left: Validity, right: Validity) -> Bool {
-    (left.seconds, left.nanoseconds) < (right.seconds, right.nanoseconds)
-  }
-}
-
 /// What sort of thing a node is, as the type bits of a mode shifted right by 12.
 public enum FileType: UInt32, Hashable, Sendable, BitwiseCopyable {
   /// A fifo.

@@ -186,6 +186,7 @@ final class FarRoots: RootNodes {
   private struct State {
     var nodes: [PathComponent: Node] = [:]
     var isReachable = true
+    var isStuck = false
     var lookups = 0
     var listings = 0
   }
@@ -202,11 +203,22 @@ final class FarRoots: RootNodes {
     set { state.withLock { $0.isReachable = newValue } }
   }
 
+  /// Whether it does not answer at all.
+  var isStuck: Bool {
+    get { state.withLock { $0.isStuck } }
+    set { state.withLock { $0.isStuck = newValue } }
+  }
+
   var lookups: Int { state.withLock { $0.lookups } }
   var listings: Int { state.withLock { $0.listings } }
 
   func node(named name: PathComponent) async throws(ServiceError) -> Node? {
-    try state.withLock { (state) throws(ServiceError) in
+    while isStuck {
+      do { try await Task.sleep(for: .milliseconds(1)) } catch {
+        throw ServiceError(.cancelled, "cancelled")
+      }
+    }
+    return try state.withLock { (state) throws(ServiceError) in
       state.lookups += 1
       if !state.isReachable { throw ServiceError(.unavailable, "nobody answers") }
       return state.nodes[name]

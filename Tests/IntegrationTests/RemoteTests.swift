@@ -92,6 +92,26 @@ struct RemoteTests {
     }
   }
 
+  @Test("a mount outlives its daemon: names stay, with what is mounted below them")
+  func daemonGone() throws {
+    let castore = Castore(try Scratch())
+    let tree = try makeTree(castore.scratch)
+    try castore.succeed("import", "--name", "tree", tree)
+    let daemon = try Daemon(castore)
+    let mount = try MountedStore(castore, "--store", daemon.unixURL)
+    let place = mount.path + "/tree/empty folder"
+    try castore.scratch.succeed("mount", "-t", "tmpfs", "below", place)
+    defer { umount2(place, CInt(MNT_DETACH)) }
+    try NastyTree.write("here\n", to: place + "/mark")
+    try daemon.kill()
+    // Longer than a name is relied on.
+    for _ in 0..<3 {
+      usleep(1_200_000)
+      #expect(try readAll(place + "/mark") == "here\n".bytes)
+    }
+    #expect(mount.process.errors.contains("stays what it was"))
+  }
+
   @Test("a cache that holds a part: auto takes the same way as before, and every file can be read")
   func partlyCached() throws {
     let castore = Castore(try Scratch())
