@@ -129,6 +129,11 @@ let package = Package(
       dependencies: ["BLAKE3", "Platform"],
       path: "Benchmarks/b3bench"
     ),
+    .executableTarget(
+      name: "packs-bench",
+      dependencies: ["Packs", "Platform"],
+      path: "Benchmarks/packs-bench"
+    ),
 
     // Shared by test targets: conformance suites and fixtures.
     .target(

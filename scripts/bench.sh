@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the benchmarks, or the one that is named: hash, import, mount, nar, virtiofs, wire.
+# Runs the benchmarks, or the one that is named: hash, import, mount, nar, packs, virtiofs, wire.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -7,11 +7,13 @@ cd "$(dirname "$0")/.."
 scripts/setup.sh curl nginx-light qemu-system-common
 swift build -c release --product castore-bench
 swift build -c release --product b3bench
-for name in "${@:-hash import mount nar virtiofs wire}"; do
+swift build -c release --product packs-bench
+for name in "${@:-hash import mount nar packs virtiofs wire}"; do
   for bench in $name; do
     echo "== $bench"
     case $bench in
       hash) .build/release/b3bench ;;
+      packs) for part in index journal write; do .build/release/packs-bench $part; done ;;
       *) .build/release/castore-bench "$bench" ;;
     esac
   done

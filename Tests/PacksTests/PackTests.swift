@@ -271,6 +271,21 @@ struct PackTests {
     }
   }
 
+  @Test("a session writes its first bytes through the page cache, and later packs past it")
+  func cachedFirst() throws {
+    let store = try TestStore()
+    let session = try store.session { $0.cachedBytes = 100_000 }
+    let writer = PackWriter(session)
+    var random = SeededRandom(14)
+    for round in 0..<4 {
+      #expect(session.prefersDirect == (round > 1))
+      try writer.add(Written(key: random.key(), kind: .blob, bytes: random.bytes(60_000)))
+      try writer.cut()
+    }
+    #expect(try writer.finish().count == 4)
+    #expect(PackSession.Options().cachedBytes <= PackSession.Options().targetSize)
+  }
+
   @Test("file names are read back, and no others are")
   func fileNames() {
     let id = PackID(session: 0x1F, number: 7)

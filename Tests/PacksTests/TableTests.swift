@@ -109,7 +109,8 @@ struct TableTests {
       for kind in RecordKind.allCases { try writer.append(key, kind) }
     }
     try writer.finish(in: store.folder("index"), as: "set", isDurable: false)
-    let table = try TableReader(store.bytes("index/set"))
+    #expect(throws: PackError.self) { try TableReader(store.bytes("index/set")) }
+    let table = try TableReader(keys: store.bytes("index/set"))
     #expect(table.count == 4000)
     for (number, key) in keys.enumerated() {
       for (place, kind) in RecordKind.allCases.enumerated() {

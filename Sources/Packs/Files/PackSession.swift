@@ -13,9 +13,11 @@ package final class PackSession: Sendable {
     package var targetSize = 64 << 20
     /// A writer's buffer; a writer has two.
     package var bufferSize = 8 << 20
-    /// How many bytes of packs a session writes through the page cache before it writes past it
-    /// (`O_DIRECT`). `Int.max` is never, 0 at once. A pack that fits into one buffer never goes past it.
-    package var cachedBytes = 0
+    /// How many bytes a session writes through the page cache before it writes past it (`O_DIRECT`).
+    /// `Int.max` is never, 0 at once. What is read right after a small import is then still at hand, and a
+    /// large one goes at the disk's own speed: by default the first pack, or packs that are not full, are
+    /// cached. A pack that fits into one buffer always is.
+    package var cachedBytes = 32 << 20
     /// The permissions of files, whatever the process's mask.
     package var permissions: UInt16 = 0o400
 

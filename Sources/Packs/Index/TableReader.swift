@@ -26,8 +26,20 @@ package final class TableReader: Sendable {
   let footer: TableFooter
   private let fences: Fences
 
-  /// Opens a table: reads and checks all but its blocks.
-  package init(_ bytes: any RandomAccessBytes) throws(PackError) {
+  /// Opens an index over packs: reads and checks all but its blocks.
+  package convenience init(_ bytes: any RandomAccessBytes) throws(PackError) {
+    try self.init(bytes, .places)
+  }
+
+  /// Opens a set of keys.
+  package convenience init(keys bytes: any RandomAccessBytes) throws(PackError) {
+    try self.init(bytes, .keys)
+  }
+
+  private init(
+    _ bytes: any RandomAccessBytes,
+    _ entries: TableLayout.Entries
+  ) throws(PackError) {
     let length = bytes.length
     let footerLength = UInt64(TableLayout.footerLength)
     guard length >= footerLength else { throw PackError.damaged("\(bytes.name) is no table") }
@@ -41,6 +53,13 @@ package final class TableReader: Sendable {
         fileLength: length,
         name: bytes.name
       )
+    }
+    guard footer.entries == entries else {
+      throw PackError.damaged("\(bytes.name) is a table of other things")
+    }
+    // What is read into memory; a table with so much has 10,000,000,000 entries.
+    guard footer.tailLength <= 1 << 30 else {
+      throw PackError.unsupported("\(bytes.name) is a table with \(footer.count) entries")
     }
     let tail = UnsafeMutableRawBufferPointer.allocate(byteCount: footer.tailLength, alignment: 8)
     defer { tail.deallocate() }

@@ -87,7 +87,6 @@ struct PackDraft: Sendable {
     // Nothing has the pack's name before all of it is on the disk.
     try file.sync()
     try file.publish(in: session.packs.number, as: id.fileName(.pack))
-    session.countWritten(end)
     let bytes = try FileBytes(session.openPack(id), name: id.fileName(.pack))
     return SealedPack(
       reader: PackReader(bytes, justWritten: header),

@@ -172,12 +172,16 @@ package final class PackWriter {
       let pack = try draft.seal(session, rest)
       sealed.withLock { $0.append(pack) }
     }
+    session.countWritten(rest.flushed + rest.count)
     self.draft = PackDraft(id: session.makeID())
     tail = Self.makeTail(session, queue, self.draft.id)
   }
 
   /// The packs that were sealed since the last call, without waiting for those that will be: their names may not
   /// be durable yet.
+  ///
+  /// A sealed pack holds 48 bytes for each record until it is taken and let go of: who writes many takes them
+  /// as they come.
   package func takeSealed() -> [SealedPack] {
     sealed.withLock { list in
       defer { list = [] }
