@@ -195,26 +195,27 @@ public final class Cache<Key: Hashable & Sendable, Value: Sendable>: Sendable {
 struct WeighedValues<Key: Hashable & Sendable, Value: Sendable>: Sendable {
   @usableFromInline
   struct Entry: Sendable {
-    @usableFromInline var key: Key
+    var key: Key
     @usableFromInline var value: Value
-    @usableFromInline var weight: Int
-    /// The sweep after which it was used.
-    @usableFromInline var lastUse: UInt64
-    // Neighbours in order of use; -1 at the ends.
+    var weight: Int
+  }
+
+  /// An entry's place in the order of use: apart from it, so that using one moves numbers only.
+  @usableFromInline
+  struct Link: BitwiseCopyable, Sendable {
+    // Neighbours; -1 at the ends.
     @usableFromInline var older = -1
     @usableFromInline var newer = -1
+    /// The sweep after which it was used.
+    @usableFromInline var lastUse: UInt64 = 0
 
-    init(key: Key, value: Value, weight: Int, lastUse: UInt64) {
-      self.key = key
-      self.value = value
-      self.weight = weight
-      self.lastUse = lastUse
-    }
+    init() {}
   }
 
   private let limit: Int
   @usableFromInline var places: [Key: Int] = [:]
   @usableFromInline var entries: [Entry?] = []
+  @usableFromInline var links: [Link] = []
   private var free: [Int] = []
   @usableFromInline var oldest = -1
   @usableFromInline var newest = -1
@@ -236,18 +237,24 @@ struct WeighedValues<Key: Hashable & Sendable, Value: Sendable>: Sendable {
       unlink(place)
       link(place)
     }
-    entries[place]?.lastUse = sweeps
+    links[place].lastUse = sweeps
     return entries[place]?.value
   }
 
   mutating func insert(_ value: Value, for key: Key, weight: Int) -> [Value] {
     let replaced = take(key)
-    let entry = Entry(key: key, value: value, weight: max(0, weight), lastUse: sweeps)
+    let entry = Entry(key: key, value: value, weight: max(0, weight))
     self.weight += entry.weight
     let place = free.popLast() ?? entries.count
-    if place == entries.count { entries.append(entry) } else { entries[place] = entry }
+    if place == entries.count {
+      entries.append(entry)
+      links.append(Link())
+    } else {
+      entries[place] = entry
+    }
     places[key] = place
     link(place)
+    links[place].lastUse = sweeps
     let gone = shrink()
     return replaced.map { [$0] + gone } ?? gone
   }
@@ -272,8 +279,8 @@ struct WeighedValues<Key: Hashable & Sendable, Value: Sendable>: Sendable {
   /// Ends a period, and removes what was used neither in it nor in the one before.
   mutating func sweep() -> [Value] {
     var gone: [Value] = []
-    while oldest >= 0, let lastUse = entries[oldest]?.lastUse, lastUse < sweeps {
-      if let value = remove(oldest) { gone.append(value) }
+    while oldest >= 0, links[oldest].lastUse < sweeps, let value = remove(oldest) {
+      gone.append(value)
     }
     sweeps += 1
     if places.isEmpty { self = WeighedValues(limit: limit, sweeps: sweeps) }
@@ -304,16 +311,16 @@ struct WeighedValues<Key: Hashable & Sendable, Value: Sendable>: Sendable {
 
   @inlinable
   mutating func link(_ place: Int) {
-    entries[place]?.older = newest
-    entries[place]?.newer = -1
-    if newest >= 0 { entries[newest]?.newer = place } else { oldest = place }
+    links[place].older = newest
+    links[place].newer = -1
+    if newest >= 0 { links[newest].newer = place } else { oldest = place }
     newest = place
   }
 
   @inlinable
   mutating func unlink(_ place: Int) {
-    guard let older = entries[place]?.older, let newer = entries[place]?.newer else { return }
-    if older >= 0 { entries[older]?.newer = newer } else { oldest = newer }
-    if newer >= 0 { entries[newer]?.older = older } else { newest = older }
+    let link = links[place]
+    if link.older >= 0 { links[link.older].newer = link.newer } else { oldest = link.newer }
+    if link.newer >= 0 { links[link.newer].older = link.older } else { newest = link.older }
   }
 }
