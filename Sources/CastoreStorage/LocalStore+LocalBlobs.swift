@@ -105,7 +105,7 @@ extension LocalStore: LocalBlobAccess {
     let part = UnsafeMutableRawBufferPointer(rebasing: buffer[..<Int(wanted)])
     let count: Int
     do throws(Errno) {
-      count = try FileBytes.read(blob.file.number, at: offset, into: part)
+      count = try FileIO.read(blob.file.number, at: offset, into: part)
     } catch {
       throw ServiceError.system(error, "read \(core.blobPath(digest))")
     }

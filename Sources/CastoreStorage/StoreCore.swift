@@ -249,7 +249,7 @@ final class StoreCore: Sendable {
     while true {
       let count: Int
       do throws(Errno) {
-        count = try FileBytes.read(number, at: offset, into: buffer.bytes)
+        count = try FileIO.read(number, at: offset, into: buffer.bytes)
       } catch {
         throw ServiceError.system(error, "read \(path)")
       }

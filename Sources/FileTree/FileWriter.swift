@@ -141,11 +141,7 @@ final class FileWriter {
     } catch {
       throw ServiceError.system(error, "read its blob")
     }
-    // The kernel's copies leave the offset of the file where it was.
-    if lseek(file.number, off_t(offset), SEEK_SET) < 0 {
-      throw ServiceError.system(.current, "write it")
-    }
-    try append(UnsafeRawBufferPointer(rebasing: buffer[..<count]), to: file)
+    try write(UnsafeRawBufferPointer(rebasing: buffer[..<count]), to: file, at: offset)
     return count
   }
 
@@ -160,7 +156,7 @@ final class FileWriter {
       guard let count = try exporter.blobs.readLocal(digest, at: offset, into: buffer) else {
         throw ServiceError.blobNotFound(digest)
       }
-      try append(UnsafeRawBufferPointer(rebasing: buffer[..<count]), to: file)
+      try write(UnsafeRawBufferPointer(rebasing: buffer[..<count]), to: file, at: offset)
       offset += UInt64(count)
       exporter.progress.bytes.wrappingAdd(UInt64(count), ordering: .relaxed)
       if offset > size || count < buffer.count { break }
@@ -168,19 +164,16 @@ final class FileWriter {
     if offset != size { throw wrongLength(digest, expected: size, got: offset) }
   }
 
-  private func append(
+  /// Writes at the end of the file; long runs of zeros become holes, wherever they come from.
+  private func write(
     _ bytes: UnsafeRawBufferPointer,
-    to file: borrowing OwnedDescriptor
+    to file: borrowing OwnedDescriptor,
+    at offset: UInt64
   ) throws(ServiceError) {
-    let number = file.number
-    var rest = bytes
-    while let base = rest.baseAddress, !rest.isEmpty {
-      do throws(Errno) {
-        let count = try retryingOnInterrupt { Glibc.write(number, base, rest.count) }
-        rest = UnsafeRawBufferPointer(rebasing: rest[count...])
-      } catch {
-        throw ServiceError.system(error, "write it")
-      }
+    do throws(Errno) {
+      try FileIO.writeSparsely(bytes, to: file.number, at: offset)
+    } catch {
+      throw ServiceError.system(error, "write it")
     }
   }
 

@@ -79,7 +79,7 @@ enum StoreLayout {
       )
       let number = file.number
       try line.span.bytes.withUnsafeBytes { (bytes) throws(Errno) in
-        try FileBytes.writeAll(bytes, to: number, at: 0)
+        try FileIO.writeAll(bytes, to: number, at: 0)
       }
       _ = try retryingOnInterrupt { fsync(file.number) }
       _ = try retryingOnInterrupt { renameat(root.number, draft, root.number, formatName) }
@@ -122,7 +122,7 @@ enum StoreLayout {
       }
     )
     let buffer = HeapBytes(count: 64)
-    let count = try FileBytes.read(file.number, at: 0, into: buffer.bytes)
+    let count = try FileIO.read(file.number, at: 0, into: buffer.bytes)
     return [UInt8](buffer.bytes.prefix(count))
   }
 }

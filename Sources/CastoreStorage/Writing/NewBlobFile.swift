@@ -44,7 +44,7 @@ final class NewBlobFile: @unchecked Sendable {
   /// Long runs of zeros are left out: what is sparse outside is sparse in the store, too.
   func append(_ bytes: UnsafeRawBufferPointer) throws(ServiceError) {
     do throws(Errno) {
-      try FileBytes.writeSparsely(bytes, to: file.number, at: size)
+      try FileIO.writeSparsely(bytes, to: file.number, at: size)
     } catch {
       throw ServiceError.system(error, "write \(path)")
     }

@@ -22,7 +22,7 @@ extension StoreWriter {
       let buffer = HeapBytes(count: Int(size) + 1)
       let count: Int
       do throws(Errno) {
-        count = try FileBytes.read(number, at: 0, into: buffer.bytes)
+        count = try FileIO.read(number, at: 0, into: buffer.bytes)
       } catch {
         throw ServiceError.system(error, "read a file")
       }
@@ -83,7 +83,7 @@ extension StoreWriter {
       try throwFailure()
       let count: Int
       do throws(Errno) {
-        count = try FileBytes.read(number, at: new.size, into: buffer.bytes)
+        count = try FileIO.read(number, at: new.size, into: buffer.bytes)
       } catch {
         throw ServiceError.system(error, "read a file")
       }
@@ -99,7 +99,7 @@ extension StoreWriter {
     let buffer = HeapBytes(count: BlobRecord.inlineLimit)
     let count: Int
     do throws(Errno) {
-      count = try FileBytes.read(new.file.number, at: 0, into: buffer.bytes)
+      count = try FileIO.read(new.file.number, at: 0, into: buffer.bytes)
     } catch {
       throw ServiceError.system(error, "read \(new.path)")
     }

@@ -4,7 +4,7 @@ public import Castore
 ///
 /// Entries may come in any order; directories that are missing are made, and a later entry replaces an
 /// earlier one of the same path. Files, directories and links are taken, a hard link as one more copy of
-/// what it is a link to, which must have come before; anything else is an error. The archive must have a single entry at its top, or one for `.` around everything. May be
+/// what it is a link to, which must have come before; anything else is an error. May be
 /// compressed. One that is cut off between two entries looks whole, as it does to tar itself.
 public struct TarIngester: Sendable {
   /// How to ingest.
@@ -15,9 +15,23 @@ public struct TarIngester: Sendable {
     public var maximumEntries = 10_000_000
     /// How deep directories may nest.
     public var maximumDepth = 4096
+    /// Which part of the archive becomes the tree.
+    public var top = Top.single
 
     /// The defaults.
     public init() {}
+  }
+
+  /// Which part of an archive becomes the tree.
+  public enum Top: Hashable, Sendable {
+    /// Its single entry at the top, or all of it where it has an entry for `.` around everything.
+    case single
+    /// The same, and all of it also where there are several entries at the top: for a tree whose name
+    /// is known.
+    case singleOrAll
+    /// All of it, without so many components at the start of each path, counted as `tar` counts them: `.` is
+    /// one. What has no more than those is left out.
+    case all(stripping: Int)
   }
 
   private let sink: any TreeSink
@@ -40,24 +54,44 @@ public struct TarIngester: Sendable {
     var reader = try TarReader.reading(descriptor: descriptor)
     var tree = TarTree(entryLimit: options.maximumEntries)
     while let (bytes, kind) = try reader.next() {
-      let path = try path(bytes)
+      guard let path = try strippedPath(bytes) else { continue }
       switch kind {
       case .directory: try tree.addDirectory(path)
+      // A file that was stripped down to nothing.
+      case _ where path.components.isEmpty && stripped > 0: continue
       case .symlink(let target):
         try tree.add(path, .symlink(target: try self.target(target, path)))
       case .file(let size, let isExecutable):
         let digest = try store(path, size: size, reader)
         try tree.add(path, .file(digest: digest, size: size, isExecutable: isExecutable))
       case .hardLink(let original):
-        try tree.addLink(path, to: try self.path(original))
+        guard let original = try strippedPath(original) else {
+          throw .danglingLink(path: path.description, to: escaped(original))
+        }
+        try tree.addLink(path, to: original)
       case .other(let type):
         throw .unsupportedEntry(path: path.description, type: type)
       }
     }
     let sink = sink
-    return try tree.finish(options.sizeRule) { (directory) throws(ServiceError) in
+    return try tree.finish(options.top, options.sizeRule) { (directory) throws(ServiceError) in
       try sink.putDirectory(directory)
     }
+  }
+
+  /// How many components paths lose at their start.
+  private var stripped: Int {
+    if case .all(let count) = options.top { return max(0, count) }
+    return 0
+  }
+
+  /// An entry's path in the tree; `nil` for one that is left out.
+  private func strippedPath(_ bytes: [UInt8]) throws(TarIngestionError) -> CastorePath? {
+    let whole = try path(bytes)
+    if stripped == 0 { return whole }
+    let components = bytes.split(separator: UInt8(ascii: "/"))
+    if components.count < stripped { return nil }
+    return try path([UInt8](components.dropFirst(stripped).joined(separator: [UInt8(ascii: "/")])))
   }
 
   private func path(_ bytes: [UInt8]) throws(TarIngestionError) -> CastorePath {

@@ -18,7 +18,8 @@ public enum TarIngestionError: Error, Sendable {
   case notADirectory(path: String, below: String)
   /// A file has fewer bytes than its header says.
   case wrongSize(path: String, expected: UInt64, got: UInt64)
-  /// The archive holds no tree, or several beside each other without a directory around them.
+  /// The archive holds nothing that is taken, or several entries beside each other without a directory
+  /// around them.
   case unexpectedRoots(count: Int)
   /// The archive has more entries than may be in memory.
   case tooManyEntries(limit: Int)
@@ -47,8 +48,10 @@ extension TarIngestionError: CustomStringConvertible {
       "the entry '\(path)' lies below '\(parent)', which is not a directory"
     case .wrongSize(let path, let expected, let got):
       "the file '\(path)' has \(got) bytes, but its header says \(expected)"
+    case .unexpectedRoots(0): "the archive holds nothing to make a tree of: top level entries: 0"
     case .unexpectedRoots(let count):
-      "unexpected number of top level directory entries: \(count); expected one, or '.'"
+      "unexpected number of top level directory entries: \(count); expected one, or '.'. "
+        + "With a name for the tree, all of them become it"
     case .tooManyEntries(let limit): "the archive has more than \(limit) entries"
     case .invalidDirectory(let error): "a directory: \(error)"
     case .notStored(let path, let error): "cannot store '\(path)': \(error)"

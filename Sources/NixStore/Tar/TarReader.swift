@@ -18,6 +18,7 @@ struct TarReader: ~Copyable {
   }
 
   private let archive: OpaquePointer
+  private let contents = TarContents()
   // Names are bytes to us; libarchive insists on knowing a character set.
   private let locale: locale_t?
   private let formerLocale: locale_t?
@@ -86,6 +87,10 @@ struct TarReader: ~Copyable {
       guard archive_entry_size_is_set(entry) != 0,
         let size = UInt64(exactly: archive_entry_size(entry))
       else { throw .unreadable("the size is missing or negative", after: escaped(path)) }
+      guard let stored = Self.storedBytes(entry, size: size) else {
+        throw .unreadable("the map of its holes makes no sense", after: escaped(path))
+      }
+      contents.begin(size: size, stored: stored)
       return (path, .file(size: size, isExecutable: archive_entry_perm(entry) & 0o100 != 0))
     case S_IFDIR: return (path, .directory)
     case S_IFLNK: return (path, .symlink(target: Self.bytes(archive_entry_symlink(entry)) ?? []))
@@ -95,15 +100,41 @@ struct TarReader: ~Copyable {
     }
   }
 
+  /// How many bytes of a file are in the archive: all that are in no hole.
+  private static func storedBytes(_ entry: OpaquePointer, size: UInt64) -> UInt64? {
+    if archive_entry_sparse_reset(entry) == 0 { return size }
+    var sum: UInt64 = 0
+    var (offset, length): (la_int64_t, la_int64_t) = (0, 0)
+    while archive_entry_sparse_next(entry, &offset, &length) == ARCHIVE_OK {
+      guard let length = UInt64(exactly: length), length <= size, sum <= size - length else {
+        return nil
+      }
+      sum += length
+    }
+    return sum
+  }
+
   /// Reads contents of the current file, holes as zeros.
   ///
+  /// By blocks, since libarchive's own reading takes a file that is nothing but a hole for an empty one.
   /// - Returns: How many bytes; 0 only at the end of the file.
   func read(into buffer: UnsafeMutableRawBufferPointer) throws(TarIngestionError) -> Int {
     while true {
-      let count = archive_read_data(archive, buffer.baseAddress, buffer.count)
-      if count >= 0 { return count }
-      if count != Int(ARCHIVE_RETRY) { throw unreadable }
+      if let count = contents.take(into: buffer) { return count }
+      var (start, count, offset): (UnsafeRawPointer?, Int, la_int64_t) = (nil, 0, 0)
+      switch archive_read_data_block(archive, &start, &count, &offset) {
+      case ARCHIVE_OK:
+        let block = UnsafeRawBufferPointer(start: start, count: count)
+        if !contents.add(block, at: offset) { throw wrongMap }
+      case ARCHIVE_EOF: if !contents.end() { throw wrongMap }
+      case ARCHIVE_RETRY: continue
+      default: throw unreadable
+      }
     }
+  }
+
+  private var wrongMap: TarIngestionError {
+    .unreadable("its bytes are not where its header says", after: lastPath.map { escaped($0) })
   }
 
   private var unreadable: TarIngestionError {

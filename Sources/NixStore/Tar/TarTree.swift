@@ -65,13 +65,19 @@ struct TarTree {
 
   /// Stores all directories, leaves first.
   ///
-  /// - Returns: The root, with its name in the archive; without, where the archive has an entry for the
-  ///   folder around everything.
+  /// - Returns: The root, with its name in the archive; without, where the root is all of the archive.
   consuming func finish(
+    _ top: TarIngester.Top,
     _ sizeRule: DirectorySizeRule,
     _ store: (Directory) throws(ServiceError) -> B3Digest
   ) throws(TarIngestionError) -> (name: PathComponent?, node: Node) {
-    if !hasRootEntry && folders[0].count != 1 {
+    let takesAll =
+      switch top {
+      case .single: hasRootEntry
+      case .singleOrAll: hasRootEntry || folders[0].count > 1
+      case .all: true
+      }
+    if takesAll ? !hasRootEntry && folders[0].isEmpty : folders[0].count != 1 {
       throw .unexpectedRoots(count: folders[0].count)
     }
     // Folders that a later entry replaced are left out.
@@ -95,7 +101,7 @@ struct TarTree {
         }
       }
       folders[number] = [:]
-      if number == 0 && !hasRootEntry, let only = entries.first { return (only.name, only.node) }
+      if number == 0 && !takesAll, let only = entries.first { return (only.name, only.node) }
       nodes[number] = try Self.node(entries, sizeRule, store)
     }
     guard let root = nodes[0] else { preconditionFailure("the root is reachable") }

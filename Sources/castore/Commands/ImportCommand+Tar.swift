@@ -14,6 +14,11 @@ extension ImportCommand {
     try SignalWatcher.watch([SIGINT, SIGTERM]) { _ in sink.abandon() }
     var options = TarIngester.Options()
     options.sizeRule = directorySizeRule.rule
+    if let stripComponents {
+      options.top = .all(stripping: stripComponents)
+    } else if givenName != nil {
+      options.top = .singleOrAll
+    }
     let progress = FileOffset(input.number)
     let line = ProgressLine {
       progress.value.map { "\(path): \(humanBytes($0)) read" } ?? "\(path): reading"

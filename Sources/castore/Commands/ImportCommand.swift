@@ -15,7 +15,9 @@ struct ImportCommand: AsyncParsableCommand {
       unless --replace is given.
 
       The root of a tar archive is its single entry at the top; if the archive has an entry for \
-      '.', it is all of it, and named after the file.
+      '.', it is all of it, and named after the file. Several entries at the top need --name, and \
+      become one tree. With --strip-components the tree is all that is left of the archive, also \
+      where that is a single entry.
       """
   )
 
@@ -46,6 +48,17 @@ struct ImportCommand: AsyncParsableCommand {
   )
   var tar: String?
 
+  @Option(
+    help: ArgumentHelp(
+      """
+      Leave out so many components at the start of each path in the archive, as tar does; 0 takes \
+      all of it.
+      """,
+      valueName: "n"
+    )
+  )
+  var stripComponents: Int?
+
   @Flag(help: "Print one JSON array.")
   var json = false
 
@@ -58,6 +71,10 @@ struct ImportCommand: AsyncParsableCommand {
       if skipSpecial { throw ValidationError("--skip-special does not go with --tar") }
     } else if paths.isEmpty {
       throw ValidationError("nothing to import: give paths, or an archive with --tar")
+    }
+    if let stripComponents {
+      if tar == nil { throw ValidationError("--strip-components goes with --tar") }
+      if stripComponents < 0 { throw ValidationError("--strip-components must not be negative") }
     }
     if name != nil && paths.count > 1 {
       throw ValidationError("--name goes with one path")

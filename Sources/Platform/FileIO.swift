@@ -1,10 +1,9 @@
 internal import Glibc
-internal import Platform
 
 /// Whole reads and writes at offsets.
-enum FileBytes {
+package enum FileIO {
   /// Reads until the buffer is full or the file ends. Corresponds to `pread(2)`.
-  static func read(
+  package static func read(
     _ file: CInt,
     at offset: UInt64,
     into buffer: UnsafeMutableRawBufferPointer
@@ -28,7 +27,9 @@ enum FileBytes {
   private static let sparseBlock = 64 << 10
 
   /// Writes all bytes at the end of a file, but leaves holes for whole blocks of zeros.
-  static func writeSparsely(
+  ///
+  /// - Parameter offset: The end of the file.
+  package static func writeSparsely(
     _ bytes: UnsafeRawBufferPointer,
     to file: CInt,
     at offset: UInt64
@@ -64,7 +65,7 @@ enum FileBytes {
   }
 
   /// Writes all bytes. Corresponds to `pwrite(2)`.
-  static func writeAll(
+  package static func writeAll(
     _ bytes: UnsafeRawBufferPointer,
     to file: CInt,
     at offset: UInt64
