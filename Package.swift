@@ -148,7 +148,9 @@ let package = Package(
     ),
     .testTarget(name: "PlatformTests", dependencies: ["CLinux", "Platform"]),
     .testTarget(name: "BLAKE3Tests", dependencies: ["BLAKE3", "CBLAKE3", "Platform"]),
-    .testTarget(name: "FUSETests", dependencies: ["CLinux", "FUSE", "Platform"]),
+    // The program of docs/fuse-library.md.
+    .executableTarget(name: "hello-fs", dependencies: ["FUSE"], path: "Tests/Helpers/hello-fs"),
+    .testTarget(name: "FUSETests", dependencies: ["CLinux", "FUSE", "Platform", "hello-fs"]),
     .testTarget(
       name: "NixCompatTests",
       dependencies: ["NixCompat"],

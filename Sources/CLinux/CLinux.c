@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -20,6 +21,20 @@ int CLinux_openat2(int directory, const char *path, uint64_t flags, uint64_t mod
                    uint64_t resolve) {
   struct open_how how = {.flags = flags, .mode = mode, .resolve = resolve};
   return (int)syscall(SYS_openat2, directory, path, &how, sizeof how);
+}
+
+int CLinux_mount_of(int descriptor, uint64_t *mount, uint32_t *major, uint32_t *minor) {
+  struct statx status;
+  int flags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC;
+  if (statx(descriptor, "", flags, STATX_MNT_ID, &status) != 0) return -1;
+  if (!(status.stx_mask & STATX_MNT_ID)) {
+    errno = ENOSYS;
+    return -1;
+  }
+  *mount = status.stx_mnt_id;
+  *major = status.stx_dev_major;
+  *minor = status.stx_dev_minor;
+  return 0;
 }
 
 _Static_assert(_Generic((pthread_t)0, unsigned long: 1, default: 0), "pthread_setname_np");

@@ -68,6 +68,22 @@ struct MountLifeCycleTests {
     _ = try user.wait()
   }
 
+  @Test("a mount whose folder was renamed is unmounted where it is, and nothing else")
+  func moved() throws {
+    let (castore, _) = try SampleStore.make(entries: 10)
+    let (before, after) = (castore.scratch.path + "/before", castore.scratch.path + "/after")
+    try NastyTree.folder(before)
+    try NastyTree.folder(before + "/mnt")
+    let mount = try MountedStore(castore, at: before + "/mnt")
+    try check(rename(before, after), "rename")
+    try NastyTree.folder(before)
+    try NastyTree.folder(before + "/mnt")
+    try check(Glibc.mount("none", before + "/mnt", "tmpfs", 0, nil), "mount")
+    #expect(try readAll(after + "/mnt/tree/a/a") == "only in a".bytes)
+    #expect(try mount.unmount().status == .exited(0))
+    #expect(Scratch.mountPoints(below: castore.scratch.path) == [(before + "/mnt").bytes])
+  }
+
   @Test("a killed mount can be mounted over", arguments: ["%", "./mnt", "mnt/", "link"])
   func killed(_ path: String) throws {
     let (castore, _) = try SampleStore.make(entries: 10)

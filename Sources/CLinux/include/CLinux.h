@@ -27,6 +27,10 @@ int CLinux_openat2(int directory, const char *path, uint64_t flags, uint64_t mod
 extern int renameat2(int oldDirectory, const char *oldPath, int newDirectory, const char *newPath,
                      unsigned int flags);
 
+// statx(2): which mount and which device an open descriptor is on, without asking the file system itself.
+// Returns 0, or -1 with errno; ENOSYS where the kernel does not say.
+int CLinux_mount_of(int descriptor, uint64_t *mount, uint32_t *major, uint32_t *minor);
+
 // syncfs(2), copy_file_range(2)
 extern int syncfs(int fd);
 extern ssize_t copy_file_range(int from, long *fromOffset, int to, long *toOffset, size_t length,

@@ -15,7 +15,8 @@ enum Helper {
     let ours = OwnedDescriptor(adopting: sockets[0])
     let theirs = OwnedDescriptor(adopting: sockets[1])
     let helper = try HelperProcess(
-      ["-o", words.joined(separator: ","), "--", path],
+      ["-o", words.joined(separator: ","), "--"],
+      path: Array(path.utf8),
       socket: theirs.number
     )
     // Closed here, so that a helper which dies without an answer ends the reading.
@@ -30,11 +31,12 @@ enum Helper {
     return descriptor
   }
 
-  static func unmount(_ path: String, lazily: Bool) throws(MountError) {
+  static func unmount(_ place: [UInt8], lazily: Bool) throws(MountError) {
     let flags = lazily ? ["-u", "-z"] : ["-u"]
-    let helper = try HelperProcess(flags + ["--", path], socket: nil)
+    let helper = try HelperProcess(flags + ["--"], path: place, socket: nil)
     let (status, message) = helper.finish()
     guard status != 0 else { return }
+    let path = String(decoding: place, as: UTF8.self)
     if message.contains("busy") { throw .unmount(path: path, Errno(EBUSY)) }
     throw .helper(path: path, message: message.isEmpty ? "fusermount3 -u failed" : message)
   }
@@ -45,7 +47,7 @@ private struct HelperProcess: ~Copyable {
   private let process: pid_t
   private let errors: OwnedDescriptor
 
-  init(_ arguments: [String], socket: CInt?) throws(MountError) {
+  init(_ arguments: [String], path: [UInt8], socket: CInt?) throws(MountError) {
     var ends: [CInt] = [0, 0]
     guard
       socketpair(AF_UNIX, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0, &ends) == 0
@@ -69,7 +71,8 @@ private struct HelperProcess: ~Copyable {
     posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
 
     var argumentPointers: [UnsafeMutablePointer<CChar>?] =
-      (["fusermount3"] + arguments).map { strdup($0) } + [nil]
+      (["fusermount3"] + arguments).map { strdup($0) }
+      + [strdup(path.map { CChar(bitPattern: $0) } + [0]), nil]
     var environmentPointers: [UnsafeMutablePointer<CChar>?] = Self.environment().map { strdup($0) }
     if socket != nil {
       environmentPointers.append(strdup("_FUSE_COMMFD=\(Self.socketNumber)"))

@@ -6,12 +6,12 @@ internal import Platform
 /// Letting go of it changes nothing: the threads serve until the mount has ended. All methods may be
 /// called from any thread but those of the file system's own methods.
 public final class Mount: Sendable {
-  /// The mount point, absolute and without links.
+  /// Where it was mounted, absolute and without links. It may have been moved since.
   public let path: String
   /// The session, for counts and the agreement.
   public let session: Session
   private let server: DeviceServer
-  private let entry: MountTable.Entry?
+  private let identity: Result<MountIdentity, Errno>
   private let usesHelper: Bool
 
   /// Mounts a file system, and returns when the kernel has accepted it: when it can be used.
@@ -28,7 +28,11 @@ public final class Mount: Sendable {
     var usesHelper = false
     let device = try Self.mount(point, options, &usesHelper)
     self.usesHelper = usesHelper
-    entry = try? MountTable.current().top(at: point.bytes)
+    do throws(Errno) {
+      identity = .success(try MountIdentity(at: point.bytes))
+    } catch {
+      identity = .failure(error)
+    }
     let connection = KernelConnection(device)
     session = Session(fileSystem: fileSystem, configuration: configuration, kernel: connection)
     let threads = max(1, options.threads ?? max(2, sysconf(Int32(_SC_NPROCESSORS_ONLN))))
@@ -114,67 +118,100 @@ public final class Mount: Sendable {
     case detached
   }
 
-  /// Unmounts. While it is busy it tries again for a time, then detaches it.
+  /// Unmounts, wherever it was moved to. While it is busy it tries again for a time, then detaches it.
   ///
   /// Blocks the thread. Never unmounts anything else: a mount that ended before is left alone, and so is
-  /// what somebody mounted on top. Calling it again is harmless.
+  /// what somebody mounted on top, or where it used to be. Calling it again is harmless.
   ///
   /// - Parameter grace: Milliseconds to wait for a busy mount.
   public func unmount(grace: Int = 0) throws(MountError) -> Unmounting {
     var waited = 0
-    while true {
+    while waited < grace {
       do throws(MountError) {
-        guard try isOurs() else { break }
         try unmountOnce(lazily: false)
         break
       } catch {
         guard case .unmount(_, Errno(EBUSY)) = error else { throw error }
-        guard waited < grace else {
-          try detach()
-          break
-        }
         waited += 20
         usleep(20_000)
       }
     }
+    // Does nothing where it is unmounted.
+    try detach()
     // The kernel lets go of a file system a moment after its name; one with users lives on.
     return server.ended.wait(milliseconds: 500) == nil ? .detached : .ended
   }
 
   /// Takes the mount out of sight at once, whoever uses it.
   public func detach() throws(MountError) {
-    guard try isOurs() else { return }
     try unmountOnce(lazily: true)
   }
 
   private func unmountOnce(lazily: Bool) throws(MountError) {
-    if usesHelper { return try Helper.unmount(path, lazily: lazily) }
-    let flags = Int32(UMOUNT_NOFOLLOW) | (lazily ? Int32(MNT_DETACH) : 0)
-    guard umount2(path, flags) == 0 else { throw .unmount(path: path, Errno.current) }
+    // It may be moved again between looking and unmounting: then it is looked for again.
+    for attempt in 1...16 {
+      guard isConnected else { return }
+      let identity: MountIdentity
+      do throws(Errno) {
+        identity = try self.identity.get()
+      } catch {
+        throw .unknown(path: path, error)
+      }
+      guard let place = identity.place(remembered: Array(path.utf8)) else { return }
+      var isFound = false
+      do throws(Errno) {
+        try MountIdentity.opening(place) { (directory, found) throws(Errno) in
+          isFound = found == identity
+          // A mount that is open is busy: only a lazy unmount can be told by the open directory which it is.
+          if isFound && lazily && !usesHelper { try Self.detach(directory, at: place) }
+        }
+      } catch {
+        if !isFound && attempt < 16 && [ENOENT, ENOTDIR].contains(error.code) { continue }
+        throw .unmount(path: String(decoding: place, as: UTF8.self), error)
+      }
+      if isFound {
+        if usesHelper { return try Helper.unmount(place, lazily: lazily) }
+        if !lazily { try Self.unmount(place) }
+        return
+      }
+      // Still there, under something else.
+      if identity.place(remembered: place) == place {
+        throw .covered(path: String(decoding: place, as: UTF8.self))
+      }
+    }
+    throw .unmount(path: path, Errno(EBUSY))
   }
 
-  /// True if the path leads to our mount.
-  private func isOurs() throws(MountError) -> Bool {
+  private static func detach(_ directory: CInt, at place: [UInt8]) throws(Errno) {
+    if umount2("/proc/self/fd/\(directory)", Int32(MNT_DETACH)) == 0 { return }
+    guard [ENOENT, ENOTDIR].contains(errno) else { throw Errno.current }
+    // There is no /proc.
+    let path = place.map { CChar(bitPattern: $0) } + [0]
+    guard umount2(path, Int32(UMOUNT_NOFOLLOW) | Int32(MNT_DETACH)) == 0 else {
+      throw Errno.current
+    }
+  }
+
+  private static func unmount(_ place: [UInt8]) throws(MountError) {
+    let path = place.map { CChar(bitPattern: $0) } + [0]
+    guard umount2(path, Int32(UMOUNT_NOFOLLOW)) == 0 else {
+      throw .unmount(path: String(decoding: place, as: UTF8.self), Errno.current)
+    }
+  }
+
+  /// False once the kernel has ended the connection: it reports an error on the device then.
+  private var isConnected: Bool {
     guard server.ended.current == nil else { return false }
-    // The kernel reports an error on the device once the connection is over.
     let isOver = try? server.connection.withDescriptor { descriptor throws(Errno) in
       var request = pollfd(fd: descriptor, events: 0, revents: 0)
       return poll(&request, 1, 0) > 0 && request.revents & Int16(POLLERR) != 0
     }
-    guard isOver == false else { return false }
-    guard let entry, let table = try? MountTable.current() else { return true }
-    guard table.entries.contains(where: { $0.id == entry.id && $0.device == entry.device }) else {
-      return false
-    }
-    guard let top = table.top(at: Array(path.utf8)), top.id == entry.id else {
-      throw .covered(path: path)
-    }
-    return true
+    return isOver == false
   }
 
   private func setReadAhead(_ kibibytes: Int) {
-    guard let entry else { return }
-    let file = open("/sys/class/bdi/\(entry.device)/read_ahead_kb", O_WRONLY | O_CLOEXEC)
+    guard let identity = try? identity.get() else { return }
+    let file = open("/sys/class/bdi/\(identity.device)/read_ahead_kb", O_WRONLY | O_CLOEXEC)
     guard file >= 0 else { return }
     let text = "\(max(0, kibibytes))\n"
     _ = write(file, text, text.utf8.count)

@@ -18,6 +18,8 @@ public enum MountError: Error, Hashable, Sendable {
   case threads(Errno)
   /// `umount2(2)` refused.
   case unmount(path: String, Errno)
+  /// The kernel does not say which mount is ours, so that none is unmounted.
+  case unknown(path: String, Errno)
   /// Something else is mounted on top: unmount that first.
   case covered(path: String)
 }
@@ -43,6 +45,9 @@ extension MountError: CustomStringConvertible {
       "cannot start threads: \(error)"
     case .unmount(let path, let error):
       "cannot unmount \(path): \(error)"
+    case .unknown(let path, let error):
+      "cannot tell which mount was made at \(path), so that it must be unmounted by hand: \(error). "
+        + "Linux 5.8 tells, or /proc"
     case .covered(let path):
       "cannot unmount \(path): something else is mounted on top of it"
     }

@@ -50,7 +50,7 @@ struct MountPoint {
       if umount2(path, Int32(MNT_DETACH) | Int32(UMOUNT_NOFOLLOW)) == -1 {
         let error = Errno.current
         guard error.code == EPERM else { throw .mountPoint(path: path, error) }
-        try Helper.unmount(path, lazily: true)
+        try Helper.unmount(bytes, lazily: true)
       }
     }
   }
