@@ -36,7 +36,10 @@ extension LocalStore: LocalBlobAccess {
     _ body: (LocalFileExtent) -> Void
   ) throws(ServiceError) -> Bool {
     guard let blob = try openBlob(digest) else { return false }
-    body(LocalFileExtent(descriptor: blob.file.number, offset: 0, size: blob.size))
+    // The number is only good while somebody holds the file, whatever becomes of the cache meanwhile.
+    withExtendedLifetime(blob) {
+      body(LocalFileExtent(descriptor: blob.file.number, offset: 0, size: blob.size))
+    }
     return true
   }
 
