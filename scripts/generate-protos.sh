@@ -2,7 +2,7 @@
 # Writes Sources/CastoreProtos: the messages in Swift, and the descriptors that reflection hands out.
 #
 # Needs protoc (Debian: protobuf-compiler). Builds the Swift plugin once, of the version that
-# Package.swift names, into .build/protoc; or takes the one that PROTOC_GEN_SWIFT names.
+# Package.resolved names, into .build/protoc; or takes the one that PROTOC_GEN_SWIFT names.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,7 +10,8 @@ command -v protoc >/dev/null || {
   echo "generate-protos: protoc is missing; install protobuf-compiler" >&2
   exit 1
 }
-version=$(sed -nE 's|.*apple/swift-protobuf", exact: "([0-9.]+)".*|\1|p' Package.swift)
+version=$(sed -nE '/"identity" : "swift-protobuf"/,/"version"/s/.*"version" : "([0-9.]+)".*/\1/p' \
+  Package.resolved)
 plugin=${PROTOC_GEN_SWIFT:-.build/protoc/swift-protobuf-$version/.build/release/protoc-gen-swift}
 if [ ! -x "$plugin" ]; then
   [ -z "${PROTOC_GEN_SWIFT:-}" ] || {

@@ -40,24 +40,25 @@ extension CastoreFileSystem {
   ) where Reply.Kind == ReplyKind.Directory {
     reply.answer { writer throws(Errno) in
       if cookie < Cookie.self_ {
-        let inode = inodeNumber(.directory, record.digest)
-        guard writer.add(".", inode: inode, cookie: Cookie.self_) else { return }
+        guard writer.add(".", inode: inode(of: record), cookie: Cookie.self_) else { return }
       }
       if cookie < Cookie.parent {
         let inode = parentInode(record)
         guard writer.add("..", inode: inode, cookie: Cookie.parent) else { return }
       }
       let index = directory.index
-      var position = Cookie.position(cookie)
-      while position < index.count {
-        let view = index.entry(at: position)
+      let number = inode(of: record)
+      var place = Cookie.position(cookie)
+      while place < index.count {
+        let view = index.entry(at: place)
         let child = Child(view)
-        let behind = Cookie.behind(position)
+        let behind = Cookie.behind(place)
+        let position = position(of: view.name, entry: UInt64(place), in: number)
         if writer.wantsEntries {
           let entry = try entry(
             child,
             parent: node.rawValue,
-            position: UInt64(position),
+            position: position,
             target: view.target
           )
           guard writer.add(view.name, entry: entry, cookie: behind) else {
@@ -67,18 +68,16 @@ extension CastoreFileSystem {
           }
         } else {
           let type = child.kind.type
-          guard writer.add(view.name, inode: child.inode, type: type, cookie: behind) else {
-            return
-          }
+          let inode = inode(child.kind, child.digest, position: position)
+          guard writer.add(view.name, inode: inode, type: type, cookie: behind) else { return }
         }
-        position += 1
+        place += 1
       }
     }
   }
 
   private func parentInode(_ record: NodeRecord) -> InodeNumber {
-    guard let parent = nodes.record(record.parent) else { return InodeNumber(rawValue: 1) }
-    return inodeNumber(.directory, parent.digest)
+    nodes.record(record.parent).map { inode(of: $0) } ?? .root
   }
 
   private func listRoot(_ cookie: UInt64, _ reply: consuming DirectoryReply) {
@@ -105,7 +104,7 @@ extension CastoreFileSystem {
     _ serial: UInt64
   ) {
     reply.answer { writer throws(Errno) in
-      let root = InodeNumber(rawValue: 1)
+      let root = InodeNumber.root
       if place < Cookie.self_ {
         guard writer.add(".", inode: root, cookie: serial | Cookie.self_) else { return }
       }
@@ -125,7 +124,8 @@ extension CastoreFileSystem {
           let child = Child(node)
           let type = child.kind.type
           let bytes = name.bytes.span.bytes
-          guard writer.add(bytes, inode: child.inode, type: type, cookie: behind) else { return }
+          let inode = inode(child.kind, child.digest, position: rootPosition(name))
+          guard writer.add(bytes, inode: inode, type: type, cookie: behind) else { return }
         }
       }
     }

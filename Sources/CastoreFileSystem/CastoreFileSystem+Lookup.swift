@@ -14,11 +14,13 @@ extension CastoreFileSystem {
   ) {
     if isDots(name) { return lookupDots(name.byteCount, parent, reply) }
     if parent == .root { return lookupRoot(name, reply) }
-    withDirectory(parent, reply, "looking up a name in directory") { reply, _, directory in
-      answer(reply, name, directory, parent)
+    withDirectory(parent, reply, "looking up a name in directory") { reply, record, directory in
+      answer(reply, name, directory, parent, inode(of: record))
     } later: {
       let name = name.withUnsafeBytes { [UInt8]($0) }
-      return { [self] reply, _, directory in answer(reply, name.span.bytes, directory, parent) }
+      return { [self] reply, record, directory in
+        answer(reply, name.span.bytes, directory, parent, inode(of: record))
+      }
     }
   }
 
@@ -26,20 +28,20 @@ extension CastoreFileSystem {
     _ reply: consuming Reply,
     _ name: RawSpan,
     _ directory: LoadedDirectory,
-    _ parent: NodeID
+    _ parent: NodeID,
+    _ parentInode: InodeNumber
   ) where Reply.Kind == ReplyKind.Entry {
     let index = directory.index
     guard let position = index.index(ofName: name) else {
       return reply.answerMissing(for: .infinite)
     }
     let view = index.entry(at: position)
-    let child = Child(view)
     do throws(Errno) {
       reply.answer(
         try entry(
-          child,
+          Child(view),
           parent: parent.rawValue,
-          position: UInt64(position),
+          position: self.position(of: view.name, entry: UInt64(position), in: parentInode),
           target: view.target
         )
       )

@@ -22,15 +22,6 @@ extension NodeRecord.Kind {
   }
 }
 
-/// The inode number of some content: the same on every mount, at every place.
-///
-/// Eight bytes of the digest; a file with the executable bit, a directory and a link of the same
-/// bytes differ from the plain file. 0 means nothing and 1 is the root, so both are moved away.
-func inodeNumber(_ kind: NodeRecord.Kind, _ digest: B3Digest) -> InodeNumber {
-  let number = digest.words.1 ^ UInt64(kind.rawValue) &* 0x9E37_79B9_7F4A_7C15
-  return InodeNumber(rawValue: number > 1 ? number : number &+ 0x517C_C1B7_2722_0A95)
-}
-
 /// A child of a directory, as far as the kernel needs to know: borrowed from the directory.
 struct Child {
   var kind: NodeRecord.Kind
@@ -58,40 +49,43 @@ struct Child {
       size = UInt64(target.bytes.count)
     }
   }
-
-  var inode: InodeNumber { inodeNumber(kind, digest) }
 }
 
 extension CastoreFileSystem {
-  func attributes(_ kind: NodeRecord.Kind, _ digest: B3Digest, _ size: UInt64) -> Attributes {
+  func attributes(
+    _ kind: NodeRecord.Kind,
+    _ digest: B3Digest,
+    _ size: UInt64,
+    position: UInt64
+  ) -> Attributes {
     // The kernel refuses sizes above this; a directory's is no length, and may be anything.
     let size = min(size, UInt64(Int64.max))
     var attributes = Attributes(
-      inode: inodeNumber(kind, digest),
+      inode: inode(kind, digest, position: position),
       type: kind.type,
       permissions: kind.permissions,
       size: size
     )
     // Only file contents take space.
     if kind == .directory || kind == .symlink { attributes.blocks = 0 }
-    attributes.seconds = options.modificationTime
+    (attributes.seconds, attributes.nanoseconds) = options.modificationTime.time(of: digest)
     (attributes.user, attributes.group) = options.owner
     return attributes
   }
 
   func attributes(of record: NodeRecord) -> Attributes {
-    attributes(record.kind, record.digest, record.size)
+    attributes(record.kind, record.digest, record.size, position: record.position)
   }
 
   /// The root's times move with its names, which tells the kernel to forget a listing that it keeps.
   func rootAttributes() -> Attributes {
     var attributes = Attributes(
-      inode: InodeNumber(rawValue: 1),
+      inode: .root,
       type: .directory,
       permissions: 0o555,
       size: 0
     )
-    attributes.seconds = options.modificationTime
+    attributes.seconds = options.modificationTime.rootSeconds
     (attributes.user, attributes.group) = options.owner
     if let version = try? localRoots?.rootsVersion() {
       attributes.nanoseconds = UInt32(version % 1_000_000_000)
@@ -107,7 +101,7 @@ extension CastoreFileSystem {
   /// The entry of a child, with one more lookup counted on its node.
   ///
   /// - Parameters:
-  ///   - position: Which child of the parent it is.
+  ///   - position: Which child of the parent it is: see `position(of:entry:in:)`.
   ///   - target: For a link, its bytes.
   func entry(
     _ child: Child,
@@ -115,9 +109,10 @@ extension CastoreFileSystem {
     position: UInt64,
     target: RawSpan
   ) throws(Errno) -> Entry {
+    // A node has one number: where those go by place, every place needs a node.
     let key =
-      child.kind == .directory
-      ? NodeKey.directory(child.digest, parent: parent, position: position)
+      child.kind == .directory || options.inodeNumbers == .place
+      ? NodeKey.placed(child.kind, child.digest, parent: parent, position: position)
       : NodeKey.shared(child.kind, child.digest)
     let id = target.withUnsafeBytes { target in
       nodes.acquire(key, size: child.size, target: child.kind == .symlink ? target : nil)
@@ -125,14 +120,23 @@ extension CastoreFileSystem {
     guard let id else { throw Errno(ENOMEM) }
     return Entry(
       node: NodeID(rawValue: id),
-      attributes: attributes(child.kind, child.digest, child.size)
+      attributes: attributes(child.kind, child.digest, child.size, position: position)
+    )
+  }
+
+  /// Where a name in the root stands.
+  func rootPosition(_ name: PathComponent) -> UInt64 {
+    position(
+      of: name.bytes.span.bytes,
+      entry: B3Digest(hashing: name.bytes).words.0,
+      in: .root
     )
   }
 
   /// The same for a name in the root, which can be re-pointed and so expires.
   func rootEntry(_ name: PathComponent, _ node: Node) throws(Errno) -> Entry {
     // The place is the name; a name that is re-pointed is another directory by its digest.
-    let position = B3Digest(hashing: name.bytes).words.0
+    let position = rootPosition(name)
     var target: [UInt8] = []
     if case .symlink(let link) = node { target = link.bytes }
     var entry = try entry(

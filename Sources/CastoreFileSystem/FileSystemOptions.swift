@@ -12,11 +12,13 @@ public struct FileSystemOptions: Sendable {
 
   /// Whether the root can be listed. Where not, listing it is `EPERM`; known names work all the same.
   public var listsRoot = true
-  /// Whether files and directories show their digest as an extended attribute; `nil`: no, and then
-  /// the kernel asks only once.
+  /// Whether files and directories show their digest as an extended attribute; `nil`: no. Values are
+  /// then asked for only once.
   public var extendedAttributes: ExtendedAttributeNamespace?
-  /// What all times are, in seconds since 1970.
-  public var modificationTime: UInt64 = 1
+  /// What `st_ino` goes by.
+  public var inodeNumbers = InodeNumbering.content
+  /// What times are.
+  public var modificationTime = ModificationTime.seconds(1)
   /// The user and group that everything belongs to.
   public var owner: (user: UInt32, group: UInt32) = (0, 0)
   /// For how long the kernel may rely on a name in the root, since those can be re-pointed.

@@ -17,9 +17,9 @@ struct NodeRecord: BitwiseCopyable, Sendable {
   var size: UInt64
   /// How many lookups the kernel still counts. The node goes when it reaches 0.
   var lookups: UInt64
-  /// Directories: the node id of the parent, since every place of a directory is a node of its own.
+  /// Whatever has a node for each place, as directories have: the node id of the parent.
   var parent: UInt64
-  /// Directories: which entry of the parent.
+  /// The same: which entry of the parent it is, or its inode number where that goes by place.
   var position: UInt64
   /// Links: the address of `size` bytes of `malloc`'s, owned by the record; 0 for others. A number,
   /// because copies of the record leave the lock and must not follow it.
@@ -41,14 +41,19 @@ struct NodeKey: BitwiseCopyable, Sendable {
   var position: UInt64
   var kind: NodeRecord.Kind
 
-  /// A file or link: shared by all places that have the same content.
+  /// A file or link, where numbers go by content: shared by all places that have the same content.
   static func shared(_ kind: NodeRecord.Kind, _ digest: B3Digest) -> NodeKey {
     NodeKey(digest: digest, parent: 0, position: 0, kind: kind)
   }
 
-  /// A directory: one node for each place, because Linux moves the one dentry of a shared directory.
-  static func directory(_ digest: B3Digest, parent: UInt64, position: UInt64) -> NodeKey {
-    NodeKey(digest: digest, parent: parent, position: position, kind: .directory)
+  /// One node for each place. Directories always, because Linux moves the one dentry of a shared directory.
+  static func placed(
+    _ kind: NodeRecord.Kind,
+    _ digest: B3Digest,
+    parent: UInt64,
+    position: UInt64
+  ) -> NodeKey {
+    NodeKey(digest: digest, parent: parent, position: position, kind: kind)
   }
 
   /// Well mixed as it is: digests are uniform, places are multiplied out.

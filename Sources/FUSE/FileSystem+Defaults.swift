@@ -44,7 +44,7 @@ extension FileSystem {
     reply.answer(Statistics())
   }
 
-  /// Turns extended attributes off.
+  /// Turns values of extended attributes off.
   public func getxattr(
     _ node: NodeID,
     name: RawSpan,
@@ -54,13 +54,14 @@ extension FileSystem {
     reply.fail(Errno(ENOSYS))
   }
 
-  /// Turns extended attributes off.
+  /// Answers that there are none, as any file system without attributes does: "not supported" is an error to
+  /// programs that copy or archive what there is.
   public func listxattr(
     _ node: NodeID,
     caller: Caller,
     reply: consuming ExtendedAttributeReply
   ) {
-    reply.fail(Errno(ENOSYS))
+    reply.answer(RawSpan())
   }
 
   /// Lets the kernel decide.

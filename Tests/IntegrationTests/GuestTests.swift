@@ -89,6 +89,21 @@ struct GuestTests {
     #expect(try server.stop().status == .exited(0))
   }
 
+  @Test("numbers by place and times by content are those of a mount")
+  func numbers() throws {
+    let (castore, _) = try SampleStore.make(entries: 10)
+    let flags = ["--inode-numbers", "place", "--mtime", "content"]
+    let look = "find tree -exec stat -c '%i %Y %n' {} + | LC_ALL=C sort"
+    let server = try Server(castore, flags[0], flags[1], flags[2], flags[3])
+    let guest = try server.run("cd /mnt && " + look)
+    let mount = try MountedStore(castore, flags[0], flags[1], flags[2], flags[3])
+    let host = try castore.scratch.succeed("sh", "-c", "cd \"$0\" && " + look, mount.path)
+    #expect(guest.lines == host.lines)
+    let numbers = host.lines.compactMap { $0.split(separator: " ").first }
+    #expect(numbers.count > 15 && Set(numbers).count == numbers.count)
+    #expect(try mount.unmount().status == .exited(0))
+  }
+
   @Test("whole trees look the same in a guest, byte for byte")
   func golden() throws {
     let castore = Castore(try Scratch())

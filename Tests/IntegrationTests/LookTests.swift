@@ -128,6 +128,7 @@ struct LookTests {
       ["frobnicate"], ["ls", "--frobnicate"], ["export"], ["export", "a"], ["mount"], ["cat"],
       ["tree"], ["roots", "set", "x"], ["mount", "--threads", "0", "/tmp"],
       ["mount", "--owner", "me", "/tmp"], ["mount", "--mtime", "7", "/tmp"],
+      ["mount", "--inode-numbers", "odd", "/tmp"], ["virtiofs", "--mtime", "never", "/tmp/s"],
       ["mount", "--threads", "many", "/tmp"], ["import", "--directory-size-rule", "odd", "x"],
     ] {
       let outcome = try castore.start(words).wait()

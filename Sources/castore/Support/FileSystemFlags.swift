@@ -15,15 +15,27 @@ struct FileSystemFlags: ParsableArguments {
   @Option(help: "Whose attribute names and digest text: tvix or snix.")
   var xattrNamespace = XattrNamespace.tvix
 
-  @Option(help: "What all times are: 0 or 1 seconds after the epoch.")
-  var mtime: UInt64 = 1
+  @Option(
+    help: """
+      What all times are: 0 or 1 seconds after the epoch, or content: a time of its own for each \
+      content, for roots that are pointed elsewhere while programs go by time and size.
+      """
+  )
+  var mtime = MtimeWish.one
+
+  @Option(
+    help: """
+      What inode numbers go by: content (equal content has equal numbers), or place (every place has \
+      a number of its own, for cp, du, tar and compilers that take equal numbers for one file).
+      """
+  )
+  var inodeNumbers = InodeNumbersWish.content
 
   @Option(help: ArgumentHelp("Who owns everything.", valueName: "uid:gid"))
   var owner = "0:0"
 
   // Before the store is opened: a wrong use is told apart from a store that is not there.
   func validate() throws {
-    guard mtime <= 1 else { throw ValidationError("--mtime must be 0 or 1") }
     _ = try ownerNumbers()
   }
 
@@ -43,7 +55,8 @@ struct FileSystemFlags: ParsableArguments {
     var options = FileSystemOptions()
     options.listsRoot = listRoot ?? listsRoot
     options.extendedAttributes = showXattr ? xattrNamespace.namespace : nil
-    options.modificationTime = mtime
+    options.modificationTime = mtime.time
+    options.inodeNumbers = inodeNumbers.numbering
     options.owner = (user, group)
     return options
   }
@@ -58,6 +71,34 @@ enum XattrNamespace: String, ExpressibleByArgument, CaseIterable {
     switch self {
     case .tvix: .tvix
     case .snix: .snix
+    }
+  }
+}
+
+/// The times on the command line.
+enum MtimeWish: String, ExpressibleByArgument, CaseIterable {
+  case zero = "0"
+  case one = "1"
+  case content
+
+  var time: ModificationTime {
+    switch self {
+    case .zero: .seconds(0)
+    case .one: .seconds(1)
+    case .content: .content
+    }
+  }
+}
+
+/// What inode numbers go by on the command line.
+enum InodeNumbersWish: String, ExpressibleByArgument, CaseIterable {
+  case content
+  case place
+
+  var numbering: InodeNumbering {
+    switch self {
+    case .content: .content
+    case .place: .place
     }
   }
 }
