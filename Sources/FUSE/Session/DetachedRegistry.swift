@@ -28,13 +28,15 @@ final class DetachedRegistry: Sendable {
 
   var count: Int { open.withLock { $0.count } }
 
-  /// Answers all with an error, and returns when no reply is on its way any more.
+  /// Answers all with an error, or those of one channel, and returns when none of their replies is on its
+  /// way any more.
   ///
-  /// No request may be handled meanwhile.
-  func failAll(with error: CInt) {
-    let all = open.withLock { Array($0.values) }
+  /// No request of theirs may be handled meanwhile.
+  func failAll(with error: CInt, on channel: (any ReplyChannel)? = nil) {
+    func isMeant(_ reply: DetachedState) -> Bool { channel == nil || reply.channel === channel }
+    let all = open.withLock { $0.values.filter(isMeant) }
     for reply in all { reply.interrupt(with: error) }
     // What is left was claimed by its owner, which is inside of one system call.
-    while count > 0 { usleep(200) }
+    while open.withLock({ $0.values.contains(where: isMeant) }) { usleep(200) }
   }
 }

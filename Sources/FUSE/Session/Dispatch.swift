@@ -71,6 +71,11 @@ extension Worker {
       }
     case .interrupt:
       let victim = try reader.take(InterruptIn.self).unique
+      // The client stops asking. Whether the ids of a guest's threads mean anything here is not for it to learn.
+      guard session.configuration.hasLocalCallers else {
+        refuse(reader.header.unique, ENOSYS)
+        return .replied
+      }
       guard !session.detached.interrupt(victim) else { return .noReply }
       // The kernel tells us of signals once. EAGAIN makes it tell us again while the request waits:
       // a deadly one may follow, or another thread may be about to detach the reply. Not at once, or

@@ -14,6 +14,9 @@ public struct SessionConfiguration: Sendable {
   /// How many file systems may lie beneath a passthrough file: 1, or 2 for a store on overlayfs,
   /// which then excludes an overlayfs on top of the mount.
   public var maxStackDepth: UInt32 = 1
+  /// Whether the thread ids in requests are of this machine, as they are for a mount. Then a request can be
+  /// interrupted, if what `/proc` says of the thread calls for it; for others INTERRUPT is `ENOSYS`.
+  public var hasLocalCallers = true
   /// Told about our own faults, for example a reply that the kernel refuses. Called on any thread.
   public var onFault: (@Sendable (String) -> Void)?
 

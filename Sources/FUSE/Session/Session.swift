@@ -86,6 +86,13 @@ public final class Session: Sendable {
     detached.failAll(with: EIO)
   }
 
+  /// Answers what is still detached on one channel with an error.
+  ///
+  /// When it returns no reply of the channel is on its way. No worker of the channel may be handling a request.
+  public func failDetached(on channel: any ReplyChannel) {
+    detached.failAll(with: EIO, on: channel)
+  }
+
   func retire(_ block: CounterBlock) {
     let values = block.values
     state.withLock { state in
