@@ -1,15 +1,17 @@
 #define _GNU_SOURCE
 #include "CLinuxVirtio.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
-enum { maximumDescriptors = 16 };
+enum { maximumDescriptors = CLinux_maximumDescriptors };
 
 _Static_assert(CLinux_EFD_CLOEXEC == EFD_CLOEXEC, "eventfd flags");
 _Static_assert(CLinux_EFD_NONBLOCK == EFD_NONBLOCK, "eventfd flags");
@@ -81,6 +83,18 @@ ssize_t CLinux_send_descriptors(int socket, const void *bytes, size_t count, int
     memcpy(CMSG_DATA(item), descriptors, descriptorCount * sizeof(int));
   }
   return sendmsg(socket, &message, flags | MSG_NOSIGNAL);
+}
+
+ssize_t CLinux_eventfd_read(int file, uint64_t *value) {
+  struct iovec part = {.iov_base = value, .iov_len = sizeof *value};
+  // At -1 it is read(2).
+  ssize_t result = preadv2(file, &part, 1, -1, RWF_NOWAIT);
+  if (result != -1 || errno != EOPNOTSUPP) return result;
+  // Linux before 5.8. What `poll` has just called ready waits only if somebody else was faster.
+  struct pollfd ready = {.fd = file, .events = POLLIN};
+  if (poll(&ready, 1, 0) == 1) return read(file, value, sizeof *value);
+  errno = EAGAIN;
+  return -1;
 }
 
 int CLinux_accept(int socket) { return accept4(socket, NULL, NULL, SOCK_CLOEXEC); }

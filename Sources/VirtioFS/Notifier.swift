@@ -7,6 +7,9 @@ internal import Platform
 /// Never blocks. Safe to use from any thread.
 final class Notifier: Sendable {
   private let descriptor: OwnedDescriptor
+  /// Whether its description has `O_NONBLOCK`. The front end and the kernel's own users of the eventfd share
+  /// the description, so it is not ours to set.
+  private let isNonblocking: Bool
 
   /// For `poll(2)`, while the notifier lives.
   var number: CInt { descriptor.number }
@@ -18,6 +21,7 @@ final class Notifier: Sendable {
       eventfd(0, CInt(CLinux_EFD_CLOEXEC) | CInt(CLinux_EFD_NONBLOCK))
     }
     descriptor = OwnedDescriptor(adopting: number)
+    isNonblocking = true
   }
 
   /// One of the front end.
@@ -30,14 +34,16 @@ final class Notifier: Sendable {
     guard fstat(descriptor.number, &status) == 0, status.st_mode & S_IFMT == 0 else {
       throw FrontEndFault("a descriptor for kicks, calls or errors is no eventfd")
     }
-    // The front end could fill it up or drain it under us: no call on it may block.
-    let flags = fcntl(descriptor.number, F_GETFL)
-    if flags != -1 { _ = fcntl(descriptor.number, F_SETFL, flags | O_NONBLOCK) }
+    isNonblocking = fcntl(descriptor.number, F_GETFL) & O_NONBLOCK != 0
     self.descriptor = descriptor
   }
 
   /// Wakes whoever waits for it. If it is signalled to the brim already, that will do.
   func signal() {
+    if !isNonblocking {
+      var file = pollfd(fd: descriptor.number, events: Int16(POLLOUT), revents: 0)
+      guard poll(&file, 1, 0) == 1, file.revents & Int16(POLLOUT) != 0 else { return }
+    }
     var one: UInt64 = 1
     while write(descriptor.number, &one, 8) == -1 && errno == EINTR {}
   }
@@ -49,7 +55,10 @@ final class Notifier: Sendable {
   func consume() -> Bool {
     var count: UInt64 = 0
     while true {
-      let result = read(descriptor.number, &count, 8)
+      // Somebody else may be faster than we are, also after `poll` said that there is something.
+      let result =
+        isNonblocking
+        ? read(descriptor.number, &count, 8) : CLinux_eventfd_read(descriptor.number, &count)
       if result == 8 { return true }
       if result == -1 && errno == EINTR { continue }
       return result == -1 && errno == EAGAIN

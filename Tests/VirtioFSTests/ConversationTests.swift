@@ -43,7 +43,7 @@ struct ConversationTests {
       #expect(offered & 1 << 9 != 0)
       try frontEnd.send(.setProtocolFeatures, bytes(of: offered))
       func ask(_ offset: UInt32, _ size: UInt32, bytes count: Int? = nil) throws -> [UInt8] {
-        let head = bytes(of: ConfigurationMessage(offset: offset, size: size, flags: 0))
+        let head = bytes(of: ConfigurationLayout(offset: offset, size: size, flags: 0))
         let room = [UInt8](repeating: 0, count: count ?? Int(size))
         return try frontEnd.ask(.getConfiguration, head + room)
       }
@@ -233,10 +233,7 @@ struct ConversationTests {
       try machine.frontEnd.demand(.resetDevice)
       #expect(machine.fileSystem.record.withLock { $0.destroys } == 1)
       #expect(machine.fileSystem.eventually { $0.cancelled == 1 })
-      machine.frontEnd.write([UInt8](repeating: 0, count: 0x4000), at: machine.requests.base)
-      machine.requests.availableIndex = 0
-      machine.requests.seenUsed = 0
-      machine.requests.completed = [:]
+      machine.requests.restart()
       try machine.requests.start()
       let refused = try machine.call(Message.getattr(2, unique: 4))
       #expect(refused.error == -EIO)

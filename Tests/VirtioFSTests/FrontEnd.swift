@@ -12,7 +12,7 @@ import Testing
 final class FrontEnd {
   /// A memory region with this side's mapping of it.
   final class Region {
-    let message: RegionMessage
+    let message: RegionDescription
     let file: CInt
     let host: UnsafeMutableRawPointer
     let mappedSize: Int
@@ -24,7 +24,7 @@ final class FrontEnd {
       fileOffset: Int = 0,
       name: String = "guest"
     ) {
-      message = RegionMessage(
+      message = RegionDescription(
         guestAddress: guest,
         size: UInt64(size),
         userAddress: user,

@@ -29,16 +29,18 @@ final class GuestQueue {
     index: UInt32,
     size: UInt16 = 64,
     base: UInt64,
-    usesEventIndex: Bool = true
+    usesEventIndex: Bool = true,
+    eventsBlock: Bool = false
   ) {
     self.frontEnd = frontEnd
     self.index = index
     self.size = size
     self.base = base
     self.usesEventIndex = usesEventIndex
-    kick = eventfd(0, CInt(CLinux_EFD_CLOEXEC) | CInt(CLinux_EFD_NONBLOCK))
-    call = eventfd(0, CInt(CLinux_EFD_CLOEXEC) | CInt(CLinux_EFD_NONBLOCK))
-    error = eventfd(0, CInt(CLinux_EFD_CLOEXEC) | CInt(CLinux_EFD_NONBLOCK))
+    let flags = CInt(CLinux_EFD_CLOEXEC) | (eventsBlock ? 0 : CInt(CLinux_EFD_NONBLOCK))
+    kick = eventfd(0, flags)
+    call = eventfd(0, flags)
+    error = eventfd(0, flags)
   }
 
   deinit {
@@ -58,19 +60,30 @@ final class GuestQueue {
     if enables { try frontEnd.demand(.setRingEnabled, state(1)) }
   }
 
+  /// Forgets all, as a driver does that begins anew.
+  func restart() {
+    frontEnd.write(
+      [UInt8](repeating: 0, count: Int(usedAddress - base) + 6 + 8 * Int(size)),
+      at: base
+    )
+    availableIndex = 0
+    seenUsed = 0
+    completed = [:]
+  }
+
   /// Stops the ring and returns the next request that the device would have taken.
   func stop() throws -> UInt16 {
     let reply = try frontEnd.ask(.getRingBase, state(0))
-    return UInt16(reply.withUnsafeBytes { $0.loadUnaligned(as: RingStateMessage.self).number })
+    return UInt16(reply.withUnsafeBytes { $0.loadUnaligned(as: RingStateLayout.self).number })
   }
 
   func state(_ number: UInt32) -> [UInt8] {
-    bytes(of: RingStateMessage(index: index, number: number))
+    bytes(of: RingStateLayout(index: index, number: number))
   }
 
   var addresses: [UInt8] {
     bytes(
-      of: RingAddressMessage(
+      of: RingAddresses(
         index: index,
         flags: 0,
         descriptors: frontEnd.user(base),

@@ -32,7 +32,7 @@ struct RefusalTests {
         try machine.checkAlive()
       }
       func state(_ index: UInt32, _ number: UInt32) -> [UInt8] {
-        bytes(of: RingStateMessage(index: index, number: number))
+        bytes(of: RingStateLayout(index: index, number: number))
       }
       // Sizes of payloads.
       try refuse(.setFeatures)
@@ -76,20 +76,23 @@ struct RefusalTests {
         }
       }
       // Addresses that are nowhere, unaligned, or would be logged.
-      func addresses(_ change: (inout RingAddressMessage) -> Void) -> [UInt8] {
+      func addresses(_ change: (inout RingAddresses) -> Void) -> [UInt8] {
         var message = machine.requests.addresses.withUnsafeBytes {
-          $0.loadUnaligned(as: RingAddressMessage.self)
+          $0.loadUnaligned(as: RingAddresses.self)
         }
         change(&message)
         return bytes(of: message)
       }
+      // Well formed, but where no memory is: the ring goes on where it was.
+      try refuse(.setRingAddresses, addresses { $0.used = 1 << 60 })
+      try refuse(.setRingAddresses, addresses { $0.descriptors = 1 << 60 })
       try refuse(.setRingAddresses, addresses { $0.flags = 1 })
       try refuse(.setRingAddresses, addresses { $0.descriptors += 8 })
       try refuse(.setRingAddresses, addresses { $0.available += 1 })
       try refuse(.setRingAddresses, addresses { $0.used += 2 })
       // Regions.
       func region(_ guest: UInt64, _ size: UInt64, _ user: UInt64, _ offset: UInt64) -> [UInt8] {
-        let message = RegionMessage(
+        let message = RegionDescription(
           guestAddress: guest,
           size: size,
           userAddress: user,
@@ -115,14 +118,15 @@ struct RefusalTests {
       try refuse(.removeMemoryRegion, region(0, 4096, 0x7f00_0000_0000, 0))
       try refuse(.setMemoryTable, bytes(of: UInt64(1)) + region(free, 4096, free, 0)[8...])
       try refuse(.setMemoryTable, bytes(of: UInt64(2)) + region(free, 4096, free, 0)[8...], [file])
-      try refuse(.setMemoryTable, bytes(of: UInt64(9)), [file])
+      let many = (0..<33).flatMap { region(free + $0 << 20, 4096, free + $0 << 20, 0)[8...] }
+      try refuse(.setMemoryTable, bytes(of: UInt64(33)) + many, [file])
       try refuse(.setMemoryTable, bytes(of: UInt32.max), [file])
       let same = Array(region(free, 4096, free, 0)[8...])
       try refuse(.setMemoryTable, bytes(of: UInt64(2)) + same + same, [file, file])
       // Requests in flight.
       try refuse(
         .setInflight,
-        bytes(of: InflightMessage(size: 0, offset: 0, queueCount: 2, queueSize: 64)),
+        bytes(of: InflightDescription(size: 0, offset: 0, queueCount: 2, queueSize: 64)),
         [file]
       )
       try refuse(.setInflight, [0], [file])

@@ -149,6 +149,52 @@ struct RequestTests {
     }
   }
 
+  @Test("an indirect table may be longer than the ring")
+  func longTable() async throws {
+    try await onThread {
+      let machine = try TestMachine(queueSize: 16)
+      try machine.initialize()
+      let pieces = (0..<300).map { index in
+        // Apart from each other, so that none is one with the next.
+        GuestQueue.Part(
+          address: TestMachine.high + UInt64(index) * 8192,
+          count: 4096,
+          isWritable: true
+        )
+      }
+      let size = 300 * 4096 - 16
+      let request = Message.read(3, offset: 7, size: UInt32(size), unique: 4)
+      machine.frontEnd.write(request, at: TestMachine.requestAddress)
+      let start = GuestQueue.Part(
+        address: TestMachine.requestAddress,
+        count: UInt32(request.count)
+      )
+      machine.requests.layIndirect([start] + pieces, at: 7, table: 0xC0000)
+      machine.requests.submit(7)
+      #expect(try machine.requests.wait(for: 7) == UInt32(size + 16))
+      let reply = try GuestReply(pieces.flatMap { machine.frontEnd.read(4096, at: $0.address) })
+      #expect(reply.body == SampleFileSystem.bigBytes(at: 7, count: size))
+      try machine.checkAlive()
+    }
+  }
+
+  @Test("nothing is looked up for the thread ids of a guest: INTERRUPT is not supported")
+  func interrupt() async throws {
+    try await onThread {
+      let machine = try TestMachine()
+      try machine.initialize()
+      try machine.submitSlow(at: 20)
+      for thread in [0, 1, UInt32(getpid()), .max] {
+        var request = Message.request(36, unique: 90, node: 0, bytes(of: UInt64(70)))
+        request.replaceSubrange(32..<36, with: bytes(of: thread))
+        let reply = try machine.call(request)
+        #expect(reply.error == -ENOSYS)
+      }
+      machine.fileSystem.release()
+      #expect(try machine.requests.wait(for: 20) == 5016)
+    }
+  }
+
   @Test("an indirect table may lie across two regions")
   func indirectAcrossRegions() async throws {
     try await onThread {

@@ -14,7 +14,7 @@ struct SealTests {
       adopting: try retryingOnInterrupt { memfd_create("guest", flags) }
     )
     #expect(ftruncate(file.number, 1 << 16) == 0)
-    let description = RegionMessage(
+    let description = RegionDescription(
       guestAddress: 0,
       size: 1 << 16,
       userAddress: 1 << 40,

@@ -4,15 +4,15 @@ internal import Platform
 
 /// The device as one front end sees it: the state behind the conversation.
 ///
-/// Lives as long as the connection and belongs to the server's thread. The FUSE session lives longer: a guest
-/// whose monitor reconnects goes on without a new INIT.
+/// Lives as long as the connection and belongs to the server's thread. The FUSE session may live longer: see
+/// `tearDown`.
 final class Device {
   let connection: FrontEndConnection
-  var rings: RingTable
+  let rings: [Vring]
   var surroundings: Vring.Surroundings
-  var protocolFeatures: ProtocolFeatures = []
   /// Whether a message came: probes connect and say nothing.
   private(set) var hasSpoken = false
+  private var protocolFeatures: ProtocolFeatures = []
   private var status: UInt64 = 0
 
   var configuration: VirtioFSConfiguration { surroundings.configuration }
@@ -21,7 +21,7 @@ final class Device {
     self.connection = connection
     surroundings = Vring.Surroundings(session: session, configuration: configuration)
     // One for what needs no reply and is urgent, and the request queues.
-    rings = RingTable(count: 1 + configuration.requestQueues)
+    rings = (0...configuration.requestQueues).map { Vring(index: $0) }
   }
 
   /// Talks with the front end until it goes away, breaks the protocol or the server is to stop.
@@ -29,9 +29,9 @@ final class Device {
     defer { tearDown() }
     do throws(FrontEndConnection.Interruption) {
       while true {
-        var message = try connection.receive()
+        let message = try connection.receive()
         hasSpoken = true
-        try handle(&message)
+        try handle(message)
       }
     } catch {
       return error
@@ -40,15 +40,20 @@ final class Device {
 
   /// Ends all use of the guest's memory.
   private func tearDown() {
-    rings.forEach { $0.pause() }
+    for ring in rings { ring.pause() }
     // From here on answers are dropped: they would go into memory that its next user has other plans for.
-    rings.forEach { $0.queue?.close() }
-    surroundings.session.failDetached()
-    rings.forEach { $0.reset() }
+    for ring in rings { ring.queue?.close() }
+    if surroundings.inflight == nil && rings.contains(where: \.hasRun) {
+      // The front end has no means to bring the guest back: what the guest knew is of no use to anybody.
+      surroundings.session.finish()
+    } else {
+      surroundings.session.failDetached()
+    }
+    for ring in rings { ring.reset() }
   }
 
   private func handle(
-    _ message: inout ReceivedMessage
+    _ message: ReceivedMessage
   ) throws(FrontEndConnection.Interruption) {
     let header = message.header
     let request = VhostUserRequest(rawValue: header.request)
@@ -62,10 +67,10 @@ final class Device {
       guard protocolFeatures.isSuperset(of: request.requiredFeature) else {
         throw .fault(FrontEndFault("message \(request) needs a feature that was not agreed on"))
       }
-      guard message.descriptors.count <= request.descriptorLimit else {
-        throw .fault(FrontEndFault("message \(request) came with too many descriptors"))
+      let parsed = try checked { () throws(FrontEndFault) in
+        try FrontEndMessage(message, request)
       }
-      try handle(request, &message)
+      try handle(parsed)
     } catch {
       switch error {
       case .interruption(let interruption): throw interruption
@@ -85,58 +90,38 @@ final class Device {
     case interruption(FrontEndConnection.Interruption)
   }
 
-  private func handle(
-    _ request: VhostUserRequest,
-    _ message: inout ReceivedMessage
-  ) throws(Failure) {
-    switch request {
-    case .getFeatures:
-      try expectEmpty(message)
-      try reply(request, VirtioFeatures.offered.rawValue)
-    case .setFeatures:
-      let features = VirtioFeatures(rawValue: try read(message, UInt64.self))
+  private func handle(_ message: FrontEndMessage) throws(Failure) {
+    switch message {
+    case .getFeatures: try reply(.getFeatures, VirtioFeatures.offered.rawValue)
+    case .setFeatures(let features):
       guard VirtioFeatures.offered.isSuperset(of: features) else {
         throw .fault(FrontEndFault("features \(features.rawValue) were not all offered"))
       }
-      try changeRings { $0.features = features }
-    case .setOwner, .resetOwner:
-      // The second is deprecated, and unsafe to obey.
-      try expectEmpty(message)
-    case .getProtocolFeatures:
-      try expectEmpty(message)
-      try reply(request, offeredProtocolFeatures.rawValue)
-    case .setProtocolFeatures:
-      let features = ProtocolFeatures(rawValue: try read(message, UInt64.self))
+      try changeSurroundings { $0.features = features }
+    case .setOwner: break
+    case .getProtocolFeatures: try reply(.getProtocolFeatures, offeredProtocolFeatures.rawValue)
+    case .setProtocolFeatures(let features):
       guard offeredProtocolFeatures.isSuperset(of: features) else {
         throw .fault(FrontEndFault("protocol features \(features.rawValue) were not all offered"))
       }
       protocolFeatures = features
-    case .getQueueCount:
-      try expectEmpty(message)
-      try reply(request, UInt64(rings.count))
-    case .setMemoryTable, .getMaximumMemorySlots, .addMemoryRegion, .removeMemoryRegion:
-      try handleMemory(request, &message)
-    case .setRingSize, .setRingAddresses, .setRingBase, .getRingBase, .setRingKick, .setRingCall,
-      .setRingError, .setRingEnabled:
-      try handleRing(request, &message)
-    case .getConfiguration:
-      try replyConfiguration(message)
-    case .setConfiguration:
-      throw .fault(FrontEndFault("the configuration space is read-only"))
-    case .getInflight, .setInflight:
-      try handleInflight(request, &message)
-    case .resetDevice:
-      try expectEmpty(message)
-      reset()
-    case .setStatus:
-      status = try read(message, UInt64.self)
+    case .getQueueCount: try reply(.getQueueCount, UInt64(rings.count))
+    case .getMaximumMemorySlots:
+      try reply(.getMaximumMemorySlots, UInt64(GuestMemory.slotLimit))
+    case .setMemoryTable(let regions): try setMemoryTable(regions)
+    case .addMemoryRegion(let region, let file): try addMemoryRegion(region, file)
+    case .removeMemoryRegion(let region): try removeMemoryRegion(region)
+    case .changeRing(let index, let change): try changeRing(index, change)
+    case .stopRing(let index): try stopRing(index)
+    case .getConfiguration(let head, let range): try replyConfiguration(head, range)
+    case .getInflight(let description): try makeInflightArea(description)
+    case .setInflight(let description, let file): try setInflightArea(description, file)
+    case .resetDevice: reset()
+    case .setStatus(let status):
+      self.status = status
       // A reset for the rings alone: monitors send it whenever a machine is stopped, also just for a pause.
-      if status == 0 {
-        try stopRings()
-      }
-    case .getStatus:
-      try expectEmpty(message)
-      try reply(request, status)
+      if status == 0 { try stopRings() }
+    case .getStatus: try reply(.getStatus, status)
     }
   }
 
@@ -146,42 +131,27 @@ final class Device {
 
   /// The guest starts from nothing: answers that it still waits for are of no use to anybody.
   private func reset() {
-    rings.forEach { $0.pause() }
+    for ring in rings { ring.pause() }
+    for ring in rings { ring.queue?.close() }
     surroundings.session.finish()
-    rings.forEach { $0.reset() }
+    for ring in rings { ring.reset() }
+    surroundings.inflight?.clear()
     status = 0
   }
 
-  private func stopRings() throws(Failure) {
-    rings.forEach { $0.pause() }
-    try drain()
-    rings.forEach { _ = $0.stop() }
-  }
-
-  private func replyConfiguration(_ message: borrowing ReceivedMessage) throws(Failure) {
-    let headerSize = MemoryLayout<ConfigurationMessage>.size
-    let payload = message.payload
-    guard payload.count >= headerSize else {
-      throw .fault(FrontEndFault("configuration message of \(payload.count) bytes"))
-    }
-    let head = payload.withUnsafeBytes { $0.loadUnaligned(as: ConfigurationMessage.self) }
-    let limit = ConfigurationMessage.spaceLimit
-    guard let offset = Int(exactly: head.offset), let size = Int(exactly: head.size),
-      offset <= limit, size > 0, size <= limit - offset, payload.count == headerSize + size
-    else {
-      // The protocol's way to say that it failed.
-      return try reply(.getConfiguration, bytes: [])
-    }
-    var space = [UInt8](repeating: 0, count: limit)
+  private func replyConfiguration(
+    _ head: ConfigurationLayout,
+    _ range: Range<Int>
+  ) throws(Failure) {
+    // The protocol's way to say that it failed.
+    if range.isEmpty { return try reply(.getConfiguration, bytes: []) }
+    var space = [UInt8](repeating: 0, count: ConfigurationLayout.spaceLimit)
     if let tag = configuration.tag {
       for (index, byte) in tag.utf8.prefix(36).enumerated() { space[index] = byte }
     }
     withUnsafeBytes(of: UInt32(configuration.requestQueues).littleEndian) { count in
       for (index, byte) in count.enumerated() { space[36 + index] = byte }
     }
-    try reply(
-      .getConfiguration,
-      bytes: Array(payload.prefix(headerSize)) + space[offset..<offset + size]
-    )
+    try reply(.getConfiguration, bytes: withUnsafeBytes(of: head) { Array($0) } + space[range])
   }
 }

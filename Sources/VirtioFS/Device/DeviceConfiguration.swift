@@ -9,6 +9,9 @@ public struct VirtioFSConfiguration: Sendable {
   public var maximumQueueSize = 32768
   /// How many requests of one queue may wait for an answer before no more are taken from it.
   public var maximumInFlight = 256
+  /// How long the monitor is kept waiting, when it stops the machine, for requests in flight: at most an hour.
+  /// What takes longer is broken off and done again when the machine goes on.
+  public var stopPatience = Duration.seconds(2)
   /// Told what happens, for a log. Called on any thread.
   public var onEvent: (@Sendable (VirtioFSEvent) -> Void)?
 
@@ -31,6 +34,12 @@ public struct VirtioFSConfiguration: Sendable {
     }
     guard maximumInFlight > 0 else {
       throw VirtioFSError(.configuration, "at least 1 request must be allowed in flight")
+    }
+    guard (.zero ... .seconds(3600)).contains(stopPatience) else {
+      throw VirtioFSError(
+        .configuration,
+        "0 to 3600 seconds of patience when a machine stops, not \(stopPatience)"
+      )
     }
   }
 }

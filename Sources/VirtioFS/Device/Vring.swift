@@ -1,24 +1,41 @@
 internal import FUSE
 internal import Platform
 
-/// What the front end said about one ring, and the queue that comes of it.
+/// One ring: what the front end said about it, and what comes of that.
 ///
-/// The ring runs when all is known that it needs, and it is enabled. Belongs to the server's thread.
-struct Vring: ~Copyable {
+/// Belongs to the server's thread.
+final class Vring {
   let index: Int
-  var size: UInt16 = 0
-  var addresses: RingAddressMessage?
-  /// The next request to take, while there is no queue that knows better.
-  var base: UInt16 = 0
-  var kick: Notifier?
-  var call: Notifier?
-  var error: Notifier?
-  var isEnabled = false
-  private(set) var queue: Virtqueue?
-  private var thread: QueueThread?
+  private(set) var settings = Settings()
+  private(set) var state = State.configured(base: 0)
+  /// Whether a guest has ever used it.
+  private(set) var hasRun = false
 
   init(index: Int) {
     self.index = index
+  }
+
+  /// What the front end said.
+  struct Settings {
+    var size: UInt16 = 0
+    var addresses: RingAddresses?
+    var kick: Notifier?
+    var call: Notifier?
+    var error: Notifier?
+    var isEnabled = false
+  }
+
+  enum State {
+    /// There is no queue: the ring waits for what it needs, or was stopped.
+    ///
+    /// - Parameters:
+    ///   - base: The next request to take.
+    ///   - unanswered: Requests before it that were broken off. They are done when the ring runs again.
+    case configured(base: UInt16, unanswered: [UInt16] = [])
+    /// There is a queue that is not served: the ring is disabled or broken, or what it depends on changes.
+    case paused(Virtqueue)
+    /// The queue is served.
+    case running(Virtqueue, QueueThread)
   }
 
   /// What rings have in common.
@@ -30,45 +47,113 @@ struct Vring: ~Copyable {
     let configuration: VirtioFSConfiguration
   }
 
-  /// Lets the ring run if it can, and moves it to where it lies now.
+  var queue: Virtqueue? {
+    switch state {
+    case .configured: nil
+    case .paused(let queue), .running(let queue, _): queue
+    }
+  }
+
+  // MARK: Changing
+
+  /// Changes what the front end said, while the ring does not run. A change that is refused, or with which the
+  /// ring cannot run, changes nothing: the ring goes on as it was.
+  func change(
+    in surroundings: Surroundings,
+    _ body: (inout Settings) throws(FrontEndFault) -> Void
+  ) throws(FrontEndFault) {
+    pause()
+    let former = settings
+    do throws(FrontEndFault) {
+      try body(&settings)
+      try resume(surroundings)
+    } catch {
+      settings = former
+      try? resume(surroundings)
+      throw error
+    }
+  }
+
+  /// Sets where the ring begins.
+  func setBase(_ base: UInt16) throws(FrontEndFault) {
+    guard case .configured(let former, let unanswered) = state else {
+      throw FrontEndFault("ring \(index): its base changes while it is in use")
+    }
+    state = .configured(base: base, unanswered: base == former ? unanswered : [])
+  }
+
+  /// Sets who is told about answers. Needs no pause.
+  func setCall(_ call: Notifier?) {
+    settings.call = call
+    queue?.setCall(call)
+  }
+
+  /// Sets who is told about a fault. Needs no pause.
+  func setError(_ error: Notifier?) {
+    settings.error = error
+    queue?.setError(error)
+  }
+
+  // MARK: Running
+
+  /// Ends the thread. What is in flight goes on.
+  func pause() {
+    guard case .running(let queue, let thread) = state else { return }
+    thread.stop()
+    state = .paused(queue)
+  }
+
+  /// Lets the ring run if it can, where it lies now.
   ///
   /// - Precondition: It is paused.
   /// - Parameter waitsForMemory: True if it is no fault that the ring does not lie in memory: more may come.
-  mutating func resume(
+  func resume(
     _ surroundings: Surroundings,
     waitsForMemory: Bool = false
   ) throws(FrontEndFault) {
-    precondition(thread == nil, "a ring is paused before it changes")
-    guard let features = surroundings.features, let kick, let addresses, size > 0 else { return }
-    guard isEnabled || !features.contains(.protocolFeatures) else { return }
+    guard let features = surroundings.features, let kick = settings.kick,
+      let addresses = settings.addresses, settings.size > 0
+    else { return }
+    guard settings.isEnabled || !features.contains(.protocolFeatures) else { return }
     let ring: SplitRing
     do throws(FrontEndFault) {
-      ring = try SplitRing(size: size, at: addresses, in: surroundings.memory)
+      ring = try SplitRing(size: settings.size, at: addresses, in: surroundings.memory)
     } catch {
       if waitsForMemory || surroundings.memory.regions.isEmpty { return }
       throw error
     }
     let queue: Virtqueue
-    if let former = self.queue {
-      queue = former
-      queue.replaceRing(ring, usesEventIndex: features.contains(.eventIndex))
-    } else {
-      queue = try makeQueue(ring, surroundings)
-      queue.replaceRing(ring, usesEventIndex: features.contains(.eventIndex))
-      queue.setError(error)
-      queue.setCall(call)
-      self.queue = queue
+    switch state {
+    case .configured(let base, let unanswered):
+      queue = try makeQueue(ring, base, unanswered, surroundings)
+    case .paused(let paused): queue = paused
+    case .running: preconditionFailure("a ring is paused before it changes")
     }
+    queue.replaceRing(ring, usesEventIndex: features.contains(.eventIndex))
+    state = .paused(queue)
     guard queue.fault == nil else { return }
+    try start(queue, ring, features, kick, surroundings)
+  }
+
+  private func start(
+    _ queue: Virtqueue,
+    _ ring: SplitRing,
+    _ features: VirtioFeatures,
+    _ kick: Notifier,
+    _ surroundings: Surroundings
+  ) throws(FrontEndFault) {
     let index = index
     let onEvent = surroundings.configuration.onEvent
     do throws(Errno) {
-      thread = try QueueThread(
+      let thread = try QueueThread(
         queue,
+        ring: ring,
+        features: features,
         kick: kick,
-        session: surroundings.session,
-        allowsIndirect: features.contains(.indirectDescriptors)
+        session: surroundings.session
       ) { onEvent?(.ringFault(queue: index, $0.description)) }
+      state = .running(queue, thread)
+      hasRun = true
     } catch {
       queue.stop(with: .noThread)
       throw FrontEndFault("no thread for ring \(index): \(error)")
@@ -77,64 +162,74 @@ struct Vring: ~Copyable {
 
   private func makeQueue(
     _ ring: SplitRing,
+    _ base: UInt16,
+    _ unanswered: [UInt16],
     _ surroundings: Surroundings
   ) throws(FrontEndFault) -> Virtqueue {
     var inflight: InflightTable?
     if let area = surroundings.inflight {
-      inflight = area.table(ofQueue: index, size: size)
+      inflight = area.table(ofQueue: index, size: settings.size)
       if inflight == nil {
-        throw FrontEndFault("ring \(index) of \(size) has no place among the requests in flight")
+        throw FrontEndFault(
+          "ring \(index) of \(settings.size) has no place among the requests in flight"
+        )
       }
     }
     do throws(Errno) {
-      return try Virtqueue(
+      let queue = try Virtqueue(
         index: index,
         ring: ring,
         base: base,
+        unanswered: unanswered,
         flightLimit: surroundings.configuration.maximumInFlight,
         inflight: inflight
       )
+      queue.setError(settings.error)
+      queue.setCall(settings.call)
+      return queue
     } catch {
       throw FrontEndFault("ring \(index): \(error)")
     }
   }
 
-  /// Ends the thread. What is in flight goes on.
-  mutating func pause() {
-    thread.take()?.stop()
+  // MARK: Stopping
+
+  /// Gives the queue up without waiting for what is in flight: it is answered by nobody now, and done again
+  /// when the ring runs again.
+  ///
+  /// - Precondition: It is paused.
+  func breakOff(in session: Session) {
+    guard case .paused(let queue) = state else { return }
+    let unanswered = queue.close()
+    session.failDetached(on: queue)
+    queue.releaseRing()
+    state = .configured(base: queue.nextAvailable, unanswered: unanswered)
   }
 
-  /// Gives up the queue. Kick and call must be given anew to start again.
+  /// Gives the queue up. Kick and call must be given anew to start again.
   ///
   /// - Precondition: It is paused, and nothing is in flight.
   /// - Returns: The next request to take.
-  mutating func stop() -> UInt16 {
-    precondition(thread == nil, "a ring is paused before it stops")
-    if let queue { base = queue.nextAvailable }
-    queue?.close()
-    queue = nil
-    kick = nil
-    call = nil
+  func stop() -> UInt16 {
+    if let queue {
+      queue.close()
+      queue.releaseRing()
+      state = .configured(base: queue.nextAvailable)
+    }
+    settings.kick = nil
+    settings.call = nil
+    guard case .configured(let base, _) = state else {
+      preconditionFailure("a ring is paused before it stops")
+    }
     return base
   }
 
   /// Forgets all that was said about the ring.
-  mutating func reset() {
+  ///
+  /// - Precondition: It is paused, and nothing is in flight.
+  func reset() {
     _ = stop()
-    size = 0
-    addresses = nil
-    base = 0
-    error = nil
-    isEnabled = false
-  }
-
-  mutating func setCall(_ call: Notifier?) {
-    self.call = call
-    queue?.setCall(call)
-  }
-
-  mutating func setError(_ error: Notifier?) {
-    self.error = error
-    queue?.setError(error)
+    settings = Settings()
+    state = .configured(base: 0)
   }
 }

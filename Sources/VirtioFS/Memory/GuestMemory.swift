@@ -44,7 +44,7 @@ final class GuestMemory: Sendable {
   }
 
   /// The table without a region, which must be in it. Its place in the file does not matter.
-  func removing(_ description: RegionMessage) throws(FrontEndFault) -> GuestMemory {
+  func removing(_ description: RegionDescription) throws(FrontEndFault) -> GuestMemory {
     let rest = regions.filter { region in
       region.description.guestAddress != description.guestAddress
         || region.description.size != description.size
@@ -55,6 +55,9 @@ final class GuestMemory: Sendable {
     }
     return GuestMemory(sorted: rest)
   }
+
+  /// Whether a part of it was touched that the host could not provide.
+  var isBroken: Bool { regions.contains { $0.isBroken } }
 
   /// Adds the stretches of this process's memory that a range of the guest's consists of: more than one
   /// where it goes over from one region to the next.

@@ -4,18 +4,16 @@ internal import Platform
 
 /// One stretch of a guest's memory, mapped into this process until nobody holds the region any more.
 final class MemoryRegion: Sendable {
-  let description: RegionMessage
+  let description: RegionDescription
   /// Where the region begins here. Valid while the region lives.
   let host: UInt
-  private let mapping: UInt
-  private let mappingLength: Int
+  private let mapping: GuardedMapping
 
   /// Maps a region after checking all that the front end says about it.
   ///
-  /// - Parameter file: A file with at least as many bytes as the region claims. It must not shrink while
-  ///   mapped: touching what is missing is SIGBUS. Where the file takes seals it gets the one against that;
-  ///   otherwise it is in the hands of the front end, though never of the guest.
-  init(_ description: RegionMessage, file: borrowing OwnedDescriptor) throws(FrontEndFault) {
+  /// - Parameter file: A file with at least as many bytes as the region claims. Where it takes seals it gets
+  ///   the one against shrinking; memory that turns out to be missing all the same breaks the region.
+  init(_ description: RegionDescription, file: borrowing OwnedDescriptor) throws(FrontEndFault) {
     let name = "region at guest address \(description.guestAddress)"
     guard description.size > 0 else { throw FrontEndFault("\(name): empty") }
     let (_, guestOverflow) = description.guestAddress.addingReportingOverflow(description.size)
@@ -47,23 +45,18 @@ final class MemoryRegion: Sendable {
     guard let length = Int(exactly: length), let start = off_t(exactly: start) else {
       throw FrontEndFault("\(name): too large")
     }
-    let flags = MAP_SHARED | MAP_NORESERVE
-    let address = mmap(nil, length, PROT_READ | PROT_WRITE, flags, file.number, start)
-    guard let address, address != MAP_FAILED else {
-      throw FrontEndFault("\(name): mmap: \(Errno.current)")
+    do throws(Errno) {
+      mapping = try GuardedMapping(file, offset: start, length: length, page: Int(page))
+    } catch {
+      throw FrontEndFault("\(name): mmap: \(error)")
     }
-    // Another's memory is no help in our core dumps, and may be secret. Failure changes nothing.
-    _ = madvise(address, length, CInt(CLinux_MADV_DONTDUMP))
     self.description = description
-    mapping = UInt(bitPattern: address)
-    mappingLength = length
     // Within the mapping: the offset is below `fileEnd`.
-    host = mapping + UInt(description.fileOffset - UInt64(start))
+    host = mapping.start + UInt(description.fileOffset - UInt64(start))
   }
 
-  deinit {
-    munmap(UnsafeMutableRawPointer(bitPattern: mapping), mappingLength)
-  }
+  /// Whether a part of it was touched that the host could not provide. Its contents are lost then.
+  var isBroken: Bool { mapping.isBroken }
 
   /// How many bytes from a guest address to the end of the region, or nil if it lies elsewhere.
   func remaining(fromGuest address: UInt64) -> UInt64? {

@@ -65,6 +65,8 @@ struct ChainWalker: ~Copyable {
     let copied = table.withUnsafeMutableBytes { segments.gather(into: $0) }
     precondition(copied >= byteCount, "the table was found to lie in memory")
     let count = indirect.count / 16
+    // A table may be longer than the ring: Linux 5.4 to 5.12 makes such.
+    remaining = Int(count)
     var index: UInt32 = 0
     while true {
       // In bounds: below `count`, and so many were copied.

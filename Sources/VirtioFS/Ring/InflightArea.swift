@@ -10,7 +10,7 @@ final class InflightArea: Sendable {
   let queueCount: UInt16
   let queueSize: UInt16
   let byteCount: Int
-  private let base: UInt
+  private let mapping: GuardedMapping
 
   /// Bytes for one queue, so that none shares a cache line with another.
   private static func stride(_ queueSize: UInt16) -> Int {
@@ -41,7 +41,7 @@ final class InflightArea: Sendable {
 
   /// Takes an area that the front end kept.
   init(
-    _ message: InflightMessage,
+    _ message: InflightDescription,
     file: borrowing OwnedDescriptor
   ) throws(FrontEndFault) {
     // As with guest memory: where the file takes the seal it cannot be cut under the mapping.
@@ -55,32 +55,31 @@ final class InflightArea: Sendable {
     guard needed > 0, message.size >= needed, !overflow, end <= fileSize,
       message.offset % 4096 == 0, let offset = off_t(exactly: message.offset)
     else { throw FrontEndFault("the file of requests in flight is too short, or not aligned") }
-    let address = mmap(
-      nil,
-      Int(needed),
-      PROT_READ | PROT_WRITE,
-      MAP_SHARED,
-      file.number,
-      offset
-    )
-    guard let address, address != MAP_FAILED else {
-      throw FrontEndFault("the file of requests in flight: mmap: \(Errno.current)")
+    do throws(Errno) {
+      // To whole pages, which is how they are provided.
+      let length = (Int(needed) + 4095) & ~4095
+      mapping = try GuardedMapping(file, offset: offset, length: length, page: 4096)
+    } catch {
+      throw FrontEndFault("the file of requests in flight: mmap: \(error)")
     }
-    base = UInt(bitPattern: address)
     byteCount = Int(needed)
     queueCount = message.queueCount
     queueSize = message.queueSize
   }
 
-  deinit {
-    munmap(UnsafeMutableRawPointer(bitPattern: base), byteCount)
+  /// Forgets all that is in flight. No ring may be in use.
+  func clear() {
+    guard let base = UnsafeMutableRawPointer(bitPattern: mapping.start) else { return }
+    memset(base, 0, byteCount)
   }
 
   /// The part of one ring; nil if the area was not made for such a ring.
   func table(ofQueue index: Int, size: UInt16) -> InflightTable? {
     guard index < Int(queueCount), size <= queueSize,
       // Within the area: that is how large it was mapped.
-      let base = UnsafeMutableRawPointer(bitPattern: base + UInt(index * Self.stride(queueSize)))
+      let base = UnsafeMutableRawPointer(
+        bitPattern: mapping.start + UInt(index * Self.stride(queueSize))
+      )
     else { return nil }
     return InflightTable(base: base, size: size, area: self)
   }
@@ -111,17 +110,17 @@ struct InflightTable: @unchecked Sendable {
 
   /// Finds out what has to be done again.
   ///
-  /// - Parameter usedIndex: That of the ring.
-  /// - Returns: The heads of requests that were taken and not answered, oldest first.
-  mutating func recover(usedIndex: UInt16) -> [UInt16] {
+  /// - Parameters:
+  ///   - usedIndex: That of the ring.
+  ///   - availableIndex: That of the ring.
+  /// - Returns: The heads of requests that were taken and not answered, oldest first. Nil if the table
+  ///   tells nothing of this ring: it is new, or was another driver's.
+  mutating func recover(usedIndex: UInt16, availableIndex: UInt16) -> [UInt16]? {
     let version = CLinux_load16(base + 8)
     let count = CLinux_load16(base + 10)
     guard version == 1, count == size else {
-      for head in 0..<size { CLinux_store64(entry(head), 0) }
-      CLinux_store16(base + 8, 1)
-      CLinux_store16(base + 10, size)
-      CLinux_store16(base + 14, usedIndex)
-      return []
+      begin(usedIndex: usedIndex)
+      return nil
     }
     if CLinux_load16(base + 14) != usedIndex {
       // The last process ended between showing its last answer and noting it.
@@ -133,9 +132,22 @@ struct InflightTable: @unchecked Sendable {
     for head in 0..<size where CLinux_load64(entry(head)) & 0xFF != 0 {
       found.append((CLinux_load64(entry(head) + 8), head))
     }
+    // What is in flight was made available and is not used.
+    guard found.count <= Int(availableIndex &- usedIndex) else {
+      begin(usedIndex: usedIndex)
+      return nil
+    }
     found.sort { $0.counter < $1.counter }
     counter = (found.last?.counter ?? 0) &+ 1
     return found.map(\.head)
+  }
+
+  /// Begins anew, with nothing in flight.
+  private func begin(usedIndex: UInt16) {
+    for head in 0..<size { CLinux_store64(entry(head), 0) }
+    CLinux_store16(base + 8, 1)
+    CLinux_store16(base + 10, size)
+    CLinux_store16(base + 14, usedIndex)
   }
 
   /// Notes that a request was taken.

@@ -5,9 +5,9 @@ internal import Platform
 internal import Synchronization
 
 /// Serves one virtqueue on a thread of its own.
-struct QueueThread: ~Copyable {
+final class QueueThread {
   private let queue: Virtqueue
-  private let thread: NativeThread
+  private var thread: NativeThread?
 
   /// Longest request: no read-only one comes near it.
   static let requestLimit = 128 << 10
@@ -17,19 +17,21 @@ struct QueueThread: ~Copyable {
   /// Starts it.
   ///
   /// - Parameters:
+  ///   - ring: Where the queue lies.
   ///   - kick: Signalled by the guest when there are requests.
   init(
     _ queue: Virtqueue,
+    ring: SplitRing,
+    features: VirtioFeatures,
     kick: Notifier,
     session: Session,
-    allowsIndirect: Bool,
     onFault: @escaping @Sendable (RingFault) -> Void
   ) throws(Errno) {
     queue.isStopping.store(false, ordering: .relaxed)
     _ = queue.wake.consume()
     self.queue = queue
     thread = try NativeThread(name: "virtiofs-\(queue.index)") {
-      let fault = Self.run(queue, kick, session, allowsIndirect)
+      let fault = Self.run(queue, ring, features, kick, session)
       if let fault {
         queue.stop(with: fault)
         onFault(fault)
@@ -38,22 +40,24 @@ struct QueueThread: ~Copyable {
   }
 
   /// Ends it: waits for the request in hand, but not for detached ones.
-  consuming func stop() {
+  func stop() {
     queue.isStopping.store(true, ordering: .relaxed)
     queue.wake.signal()
-    thread.join()
+    if let thread = thread.take() { thread.join() }
   }
 
   private static func run(
     _ queue: Virtqueue,
+    _ ring: SplitRing,
+    _ features: VirtioFeatures,
     _ kick: Notifier,
-    _ session: Session,
-    _ allowsIndirect: Bool
+    _ session: Session
   ) -> RingFault? {
     let worker = session.makeWorker(channel: queue)
     let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: requestLimit, alignment: 16)
     defer { buffer.deallocate() }
-    let (ring, usesEventIndex) = queue.view
+    let usesEventIndex = features.contains(.eventIndex)
+    let allowsIndirect = features.contains(.indirectDescriptors)
     do throws(RingFault) {
       while !queue.isStopping.load(ordering: .relaxed) {
         if !usesEventIndex { ring.setKicksSuppressed(true) }
@@ -71,12 +75,14 @@ struct QueueThread: ~Copyable {
         }
         CLinux_full_fence()
         if ring.availableIndex != queue.nextAvailable { continue }
+        guard !ring.memory.isBroken else { break }
         try sleep(queue, kick: kick)
       }
     } catch {
-      return error
+      // What is missing reads as zeros, and makes no sense for that alone.
+      return ring.memory.isBroken ? .memoryMissing : error
     }
-    return nil
+    return ring.memory.isBroken ? .memoryMissing : nil
   }
 
   /// Handles requests until there are none. True if too many are in flight.

@@ -11,6 +11,7 @@ enum RingFault: Error, Equatable, CustomStringConvertible {
   case indirectNotNegotiated
   case indirectMisused
   case indirectLength(UInt32)
+  case memoryMissing
   case kickBroken
   case noThread
 
@@ -20,7 +21,7 @@ enum RingFault: Error, Equatable, CustomStringConvertible {
     case .headOutOfRange(let head): "request at descriptor \(head), which the ring does not have"
     case .headInUse(let head): "request at descriptor \(head), which is still in use"
     case .nextOutOfRange(let next): "chain goes on at descriptor \(next), which there is not"
-    case .chainTooLong: "chain of more descriptors than the ring holds"
+    case .chainTooLong: "chain of more descriptors than the ring or table holds"
     case .chainTooLarge: "chain of more than 4 GiB"
     case .readableAfterWritable: "descriptor to read behind one to write"
     case .outsideMemory(let address, let count):
@@ -28,6 +29,7 @@ enum RingFault: Error, Equatable, CustomStringConvertible {
     case .indirectNotNegotiated: "indirect descriptor without the feature"
     case .indirectMisused: "indirect descriptor in an indirect table, or with a next one"
     case .indirectLength(let count): "indirect table of \(count) bytes"
+    case .memoryMissing: "the host has no memory left for what the guest's addresses name"
     case .kickBroken: "the descriptor for kicks is none"
     case .noThread: "no thread to serve the ring"
     }

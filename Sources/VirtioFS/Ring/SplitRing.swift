@@ -15,8 +15,7 @@ struct SplitRing: @unchecked Sendable {
   let memory: GuestMemory
 
   /// - Parameter size: A power of two.
-  init(size: UInt16, at addresses: RingAddressMessage, in memory: GuestMemory) throws(FrontEndFault)
-  {
+  init(size: UInt16, at addresses: RingAddresses, in memory: GuestMemory) throws(FrontEndFault) {
     let count = Int(size)
     guard
       let descriptors = memory.pointer(

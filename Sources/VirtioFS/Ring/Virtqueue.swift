@@ -6,8 +6,8 @@ internal import Synchronization
 
 /// A virtqueue in use: requests are taken from it by one thread and answered by any.
 ///
-/// Made when a ring starts, given up when it stops and nothing is in flight any more. In between its
-/// thread may be ended and begun anew (to change the guest's memory): what is in flight goes on.
+/// Made when a ring starts, given up when it stops. In between its thread may be ended and begun anew (to
+/// change the guest's memory): what is in flight goes on, until the queue is closed.
 // Sendable: `nextAvailable` and `walker` are used by the queue's thread alone, or by the server's while there
 // is no such thread (joined before, begun after). Slots are owned as described there.
 final class Virtqueue: @unchecked Sendable {
@@ -20,6 +20,8 @@ final class Virtqueue: @unchecked Sendable {
   /// Tells the server's thread, if it asked, that nothing is in flight.
   let idle: Notifier
   let isStopping = Atomic(false)
+  /// Set when the ring is given up: answers that have not begun are dropped, and touch no memory.
+  private let isClosed = Atomic(false)
   private let shared: Guarded<SharedState>
 
   /// The next request to take, as an index of the available ring.
@@ -40,11 +42,14 @@ final class Virtqueue: @unchecked Sendable {
     var memory: GuestMemory?
   }
 
-  /// - Parameter base: The first request to take.
+  /// - Parameters:
+  ///   - base: The first request to take, unless the table of requests in flight knows better.
+  ///   - unanswered: Requests before it that were taken and not answered: they are done again.
   init(
     index: Int,
     ring: SplitRing,
     base: UInt16,
+    unanswered: [UInt16],
     flightLimit: Int,
     inflight: InflightTable?
   ) throws(Errno) {
@@ -55,16 +60,23 @@ final class Virtqueue: @unchecked Sendable {
     idle = try Notifier()
     let usedIndex = ring.usedIndex
     var inflight = inflight
-    let again = inflight?.recover(usedIndex: usedIndex) ?? []
-    // What was taken and not answered lies before the next request: the front end, which knows only the
-    // answers, would have it taken twice.
-    nextAvailable = again.isEmpty ? base : usedIndex &+ UInt16(truncatingIfNeeded: again.count)
-    resubmitted = again.reversed()
+    let known = inflight?.recover(usedIndex: usedIndex, availableIndex: ring.availableIndex)
+    if let known {
+      // All that was taken is used or in flight. Front ends do not know it: some count from the answers,
+      // and what is in flight would be taken twice; some from what is available, and the rest never.
+      nextAvailable = usedIndex &+ UInt16(truncatingIfNeeded: known.count)
+      resubmitted = known.reversed()
+    } else {
+      nextAvailable = base
+      // If this is the ring that they belong to, and not one that a restarted guest has begun.
+      let isSame = usedIndex &+ UInt16(truncatingIfNeeded: unanswered.count) == base
+      resubmitted = isSame ? unanswered.reversed() : []
+    }
     slots = .allocate(capacity: Int(ring.size))
     slots.initialize(repeating: Slot(), count: Int(ring.size))
     shared = Guarded(
       SharedState(
-        ring: ring,
+        ring: nil,
         usesEventIndex: false,
         usedIndex: usedIndex,
         inflight: inflight,
@@ -102,8 +114,6 @@ final class Virtqueue: @unchecked Sendable {
 
   var fault: RingFault? { shared.withLock { $0.fault } }
 
-  var inFlight: Int { shared.withLock { $0.busyCount } }
-
   /// Asks for a signal through `idle`. True if nothing is in flight already.
   func awaitIdle() -> Bool {
     shared.withLock { shared in
@@ -112,12 +122,23 @@ final class Virtqueue: @unchecked Sendable {
     }
   }
 
-  /// From now on answers are dropped. Requests in flight remain noted as such.
-  func close() {
-    shared.withLock { shared in
+  /// From now on answers are dropped. Those that are being written may still touch memory, until the session
+  /// says that no reply is on its way any more.
+  ///
+  /// - Returns: The requests that will not be answered. They remain noted as in flight.
+  @discardableResult
+  func close() -> [UInt16] {
+    isClosed.store(true, ordering: .sequentiallyConsistent)
+    return shared.withLock { shared in
       shared.isClosed = true
       shared.call = nil
+      return shared.isBusy.indices.filter { shared.isBusy[$0] }.map { UInt16($0) }
     }
+  }
+
+  /// Lets go of the guest's memory. Nothing may be in flight, nor the thread run.
+  func releaseRing() {
+    shared.withLock { $0.ring = nil }
   }
 
   // MARK: For the queue's thread
@@ -129,11 +150,6 @@ final class Virtqueue: @unchecked Sendable {
       return shared.error
     }
     error?.signal()
-  }
-
-  /// What the thread needs to know of the ring while it runs.
-  var view: (ring: SplitRing, usesEventIndex: Bool) {
-    shared.withLock { ($0.ring, $0.usesEventIndex) }
   }
 
   /// What taking a request came to.
@@ -154,6 +170,7 @@ final class Virtqueue: @unchecked Sendable {
     allowsIndirect: Bool,
     into buffer: UnsafeMutableRawBufferPointer
   ) throws(RingFault) -> Taking {
+    guard !ring.memory.isBroken else { throw .memoryMissing }
     let head: UInt16
     let isAgain: Bool
     if let again = resubmitted.last {
@@ -222,10 +239,14 @@ final class Virtqueue: @unchecked Sendable {
   ///   - written: How many bytes of reply there are.
   func finish(_ token: UInt, written: Int) {
     let head = UInt16(truncatingIfNeeded: token)
+    let memory = slots[Int(head)].memory
+    // The guest would take what is missing for an answer.
+    let isLost = memory?.isBroken ?? false
     slots[Int(head)].writable.removeAll()
     slots[Int(head)].memory = nil
     let wakes = shared.withLock { shared in
-      let call = shared.isClosed ? nil : shared.show(head, written: UInt32(clamping: written))
+      let isShown = !shared.isClosed && !isLost
+      let call = isShown ? shared.show(head, written: UInt32(clamping: written)) : nil
       shared.isBusy[Int(head)] = false
       shared.busyCount -= 1
       let isIdle = shared.isAwaitedIdle && shared.busyCount == 0
@@ -236,13 +257,15 @@ final class Virtqueue: @unchecked Sendable {
     }
     wakes.call?.signal()
     if wakes.isIdle { idle.signal() }
-    if wakes.resumes { wake.signal() }
+    // The thread finds out by itself that memory is missing.
+    if wakes.resumes || memory?.isBroken ?? false { wake.signal() }
   }
 }
 
 /// What the queue's thread and those who answer share.
 private struct SharedState {
-  var ring: SplitRing
+  /// Nil while the queue has no thread and lets the guest's memory go.
+  var ring: SplitRing?
   var usesEventIndex: Bool
   var usedIndex: UInt16
   var call: Notifier?
@@ -253,13 +276,15 @@ private struct SharedState {
   var isThrottled = false
   var isAwaitedIdle = false
   var fault: RingFault?
-  /// Set when the front end is gone: nothing is shown to it any more.
+  /// Nothing is shown to the guest any more.
   var isClosed = false
 }
 
 extension SharedState {
   /// Writes the used element. Returns whom to tell, if the guest wants to be told.
   fileprivate mutating func show(_ head: UInt16, written: UInt32) -> Notifier? {
+    // Nil only where nothing is in flight.
+    guard let ring else { return nil }
     let old = usedIndex
     usedIndex = old &+ 1
     inflight?.willFinish(head)
@@ -305,7 +330,12 @@ extension Virtqueue: ReplyChannel {
     token: UInt,
     body: (borrowing SegmentList, Int) -> Bool
   ) -> SendResult {
-    // The caller holds the reply, and with it the slot.
+    // The caller holds the reply, and with it the slot. Whoever closes the queue waits for those who were
+    // faster than that.
+    guard !isClosed.load(ordering: .sequentiallyConsistent) else {
+      finish(token, written: 0)
+      return .clientGone
+    }
     let slot = slots + Int(token)
     let headerSize = MemoryLayout<ReplyHeader>.size
     let capacity = slot.pointee.writable.byteCount

@@ -11,9 +11,11 @@ internal import Synchronization
 /// ```
 ///
 /// The machine's monitor connects to the socket (`-chardev socket,path=... -device vhost-user-fs-pci,...`), and
-/// the guest's memory has to be shared with it. When the monitor is gone the next may connect. The session of the
-/// file system outlives connections: a guest whose monitor connects anew goes on, one that starts
-/// sends INIT.
+/// the guest's memory has to be shared with it. When the monitor is gone the next may connect. Where the monitor
+/// keeps the table of requests in flight, the session of the file system outlives the connection: the guest goes
+/// on when its monitor connects anew. The session of other guests ends with the connection.
+///
+/// Makes the process handle SIGBUS where guest memory is missing; faults elsewhere go to the former handler.
 public final class VirtioFSServer: Sendable {
   /// The session, for its counters.
   public let session: Session
@@ -42,6 +44,8 @@ public final class VirtioFSServer: Sendable {
     var sessionConfiguration = sessionConfiguration
     // Means nothing to another kernel's files.
     sessionConfiguration.capabilities.remove(.passthrough)
+    // Its thread ids are those of another kernel, and would be taken for ours.
+    sessionConfiguration.hasLocalCallers = false
     session = Session(
       fileSystem: fileSystem,
       configuration: sessionConfiguration,
@@ -104,7 +108,8 @@ public final class VirtioFSServer: Sendable {
 
   /// Serves one monitor over a connected Unix stream socket, on this thread, until it is gone or `stop`.
   ///
-  /// The session is not finished: another connection goes on with it, but not at the same time.
+  /// The session is not finished if the monitor can bring its guest back: another connection goes on with it,
+  /// but not at the same time.
   public func serve(_ connection: consuming OwnedDescriptor) {
     _ = serveUntilGone(connection)
   }

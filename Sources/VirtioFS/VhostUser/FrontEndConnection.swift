@@ -26,9 +26,9 @@ final class FrontEndConnection {
 
   /// Waits for the next message.
   func receive() throws(Interruption) -> ReceivedMessage {
-    var descriptors = DescriptorList()
+    var files: [ReceivedFile] = []
     var head = [UInt8](repeating: 0, count: MessageHeader.byteCount)
-    try fill(&head, &descriptors)
+    try fill(&head, &files)
     let header: MessageHeader
     do throws(FrontEndFault) {
       header = try MessageHeader(received: head)
@@ -36,24 +36,24 @@ final class FrontEndConnection {
       throw .broken(error)
     }
     var payload = [UInt8](repeating: 0, count: Int(header.size))
-    let expected = descriptors.count
-    try fill(&payload, &descriptors)
-    guard descriptors.count == expected else {
+    let expected = files.count
+    try fill(&payload, &files)
+    guard files.count == expected else {
       throw .broken(
         FrontEndFault("message \(header.request): descriptors behind the header")
       )
     }
-    return ReceivedMessage(header: header, payload: payload, descriptors: descriptors)
+    return ReceivedMessage(header: header, payload: payload, files: files)
   }
 
   private func fill(
     _ bytes: inout [UInt8],
-    _ descriptors: inout DescriptorList
+    _ files: inout [ReceivedFile]
   ) throws(Interruption) {
     var done = 0
     while done < bytes.count {
       try waitForInput()
-      var numbers = [CInt](repeating: -1, count: MemoryTableMessage.regionLimit)
+      var numbers = [CInt](repeating: -1, count: FrontEndMessage.regionLimit)
       var received = 0
       var truncated: CInt = 0
       let rest = bytes.count - done
@@ -76,9 +76,9 @@ final class FrontEndConnection {
         if errno == EINTR || errno == EAGAIN { continue }
         throw .disconnected
       }
-      descriptors.adopt(numbers[..<received])
+      files += numbers[..<received].map { ReceivedFile(adopting: $0) }
       guard count > 0 else { throw .disconnected }
-      guard truncated == 0, descriptors.count <= MemoryTableMessage.regionLimit else {
+      guard truncated == 0, files.count <= FrontEndMessage.regionLimit else {
         throw .broken(FrontEndFault("a message came with too many descriptors"))
       }
       done += count
@@ -86,33 +86,42 @@ final class FrontEndConnection {
   }
 
   private func waitForInput() throws(Interruption) {
-    switch wait(for: nil, events: CInt(POLLIN)) {
+    switch wait(for: nil, events: CInt(POLLIN), until: nil) {
     case .interrupted(let reason): throw reason
-    case .input, .signal: return
+    case .input, .signal, .timeout: return
     }
   }
 
   private enum Wake {
     case input
     case signal
+    case timeout
     case interrupted(Interruption)
   }
 
   /// Waits for a signal of ours, unless the front end goes away or the server is to stop.
-  func wait(for notifier: Notifier) throws(Interruption) {
-    while true {
-      switch wait(for: notifier, events: CInt(CLinux_POLLRDHUP)) {
-      case .interrupted(let reason): throw reason
-      // Hung up.
-      case .input: throw .disconnected
-      case .signal:
-        notifier.consume()
-        return
-      }
+  ///
+  /// - Returns: False if none came in time.
+  func wait(
+    for notifier: Notifier,
+    until deadline: ContinuousClock.Instant
+  ) throws(Interruption) -> Bool {
+    switch wait(for: notifier, events: CInt(CLinux_POLLRDHUP), until: deadline) {
+    case .interrupted(let reason): throw reason
+    // Hung up.
+    case .input: throw .disconnected
+    case .timeout: return false
+    case .signal:
+      notifier.consume()
+      return true
     }
   }
 
-  private func wait(for notifier: Notifier?, events: CInt) -> Wake {
+  private func wait(
+    for notifier: Notifier?,
+    events: CInt,
+    until deadline: ContinuousClock.Instant?
+  ) -> Wake {
     var files = [
       pollfd(fd: socket.number, events: Int16(truncatingIfNeeded: events), revents: 0),
       pollfd(fd: stop.number, events: Int16(POLLIN), revents: 0),
@@ -120,10 +129,18 @@ final class FrontEndConnection {
       pollfd(fd: notifier?.number ?? -1, events: Int16(POLLIN), revents: 0),
     ]
     while true {
-      guard poll(&files, nfds_t(files.count), -1) != -1 else {
+      var milliseconds: CInt = -1
+      if let deadline {
+        // Below an hour by the configuration's check. Rounded up, so as not to spin at the end.
+        let rest = (deadline - .now) / .milliseconds(1)
+        milliseconds = CInt(max(0, rest.rounded(.up)))
+      }
+      let count = poll(&files, nfds_t(files.count), milliseconds)
+      guard count != -1 else {
         if errno == EINTR { continue }
         return .interrupted(.disconnected)
       }
+      if count == 0 { return .timeout }
       if files[1].revents != 0 { return .interrupted(.stopped) }
       if files[2].revents != 0 { return .signal }
       return .input

@@ -51,17 +51,6 @@ enum VhostUserRequest: UInt32 {
     default: []
     }
   }
-
-  /// How many descriptors may come with the request.
-  var descriptorLimit: Int {
-    switch self {
-    case .setMemoryTable: MemoryTableMessage.regionLimit
-    case .setRingKick, .setRingCall, .setRingError, .setInflight, .addMemoryRegion,
-      .removeMemoryRegion:
-      1
-    default: 0
-    }
-  }
 }
 
 /// Features of the device that front end and guest agree on: bits of virtio and bit 30 of vhost-user.

@@ -1,27 +1,8 @@
 internal import Glibc
 internal import Platform
 
-/// Reading messages and answering them.
+/// Answering messages.
 extension Device {
-  func read<Layout: BitwiseCopyable>(
-    _ message: borrowing ReceivedMessage,
-    _ type: Layout.Type
-  ) throws(Failure) -> Layout {
-    do throws(FrontEndFault) {
-      return try message.read(type)
-    } catch {
-      throw .fault(error)
-    }
-  }
-
-  func expectEmpty(_ message: borrowing ReceivedMessage) throws(Failure) {
-    guard message.payload.isEmpty else {
-      throw .fault(
-        FrontEndFault("message \(message.header.request) has no payload, but came with one")
-      )
-    }
-  }
-
   func reply<Payload: BitwiseCopyable>(
     _ request: VhostUserRequest,
     _ payload: Payload,
