@@ -60,6 +60,7 @@ let package = Package(
     .target(name: "CBLAKE3"),
     .target(name: "CLinux"),
     .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
+    .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
     .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
     .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
     .systemLibrary(
@@ -72,6 +73,8 @@ let package = Package(
     // swift-system.
     .target(name: "Platform", dependencies: ["CLinux"]),
     .target(name: "BLAKE3", dependencies: ["CBLAKE3", "Platform"]),
+    .target(name: "Chunking"),
+    .target(name: "Zstandard", dependencies: ["CZstd"]),
     .target(name: "FUSE", dependencies: ["CLinux", "Platform"]),
     .target(name: "NixCompat", dependencies: [crypto]),
     .target(name: "Packs", dependencies: ["CLinux", "CXXHash", "Platform", system]),
@@ -148,6 +151,11 @@ let package = Package(
     ),
     .testTarget(name: "PlatformTests", dependencies: ["CLinux", "Platform"]),
     .testTarget(name: "BLAKE3Tests", dependencies: ["BLAKE3", "CBLAKE3", "Platform"]),
+    .testTarget(
+      name: "ChunkingTests",
+      dependencies: ["BLAKE3", "CastoreTestSupport", "Chunking"]
+    ),
+    .testTarget(name: "ZstandardTests", dependencies: ["CastoreTestSupport", "Zstandard"]),
     // The program of docs/fuse-library.md.
     .executableTarget(name: "hello-fs", dependencies: ["FUSE"], path: "Tests/Helpers/hello-fs"),
     .testTarget(name: "FUSETests", dependencies: ["CLinux", "FUSE", "Platform", "hello-fs"]),

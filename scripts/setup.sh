@@ -3,12 +3,13 @@
 set -euo pipefail
 
 packages=(
-  libarchive-dev liblmdb-dev libsqlite3-dev libxxhash-dev pkg-config # building
+  libarchive-dev liblmdb-dev libsqlite3-dev libxxhash-dev libzstd-dev pkg-config # building
   fuse3 attr                      # mounting, and looking at mounts from outside
   b3sum nix-bin                   # judges in tests
   qemu-system-x86 lz4             # a virtual machine, and its kernel's format
   squashfs-tools squashfuse bindfs erofs-utils # peers in tests and benchmarks
   openssl python3-venv            # certificates, and a gRPC client of another language, for tests
+  zstd                            # a peer in tests
   "$@"                            # what the caller needs besides
 )
 
