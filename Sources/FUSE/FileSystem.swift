@@ -20,7 +20,8 @@ public protocol FileSystem: Sendable {
   /// Finds a name in a directory and counts one reference to the node that it answers with.
   ///
   /// The name is 1 to 255 bytes without `/` or NUL. `.` and `..` arrive only if
-  /// `exportSupport` was negotiated, and then for any node id, even one never handed out (`ESTALE`).
+  /// `exportSupport` was negotiated, and then for any node id, also one that was forgotten, even one
+  /// never handed out (`ESTALE`).
   func lookup(
     _ name: RawSpan,
     in parent: NodeID,
@@ -28,7 +29,7 @@ public protocol FileSystem: Sendable {
     reply: consuming EntryReply
   )
 
-  /// Gives back `count` references to a node. There is no reply. Not called for what is left over when
+  /// Gives back `count` references to a node, also for answers that did not arrive. There is no reply. Not called for what is left over when
   /// the mount ends.
   func forget(_ node: NodeID, count: UInt64)
 

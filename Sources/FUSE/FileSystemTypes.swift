@@ -1,3 +1,5 @@
+internal import CLinux
+
 /// What the kernel knows a file by: an identifier that this file system hands out.
 ///
 /// Zero says "there is none" in replies. Never reuse one: the kernel may still hold it.
@@ -53,7 +55,7 @@ public struct BackingID: RawRepresentable, Hashable, Sendable, BitwiseCopyable {
   }
 }
 
-/// Who sent a request. Ids are 0xFFFFFFFF on idmapped mounts; the thread is 0 for one that the
+/// Who sent a request. Ids are 0xFFFFFFFF where `allowIDMap` was agreed on; the thread is 0 for one that the
 /// server's pid namespace cannot see.
 public struct Caller: Hashable, Sendable, BitwiseCopyable {
   /// User.
@@ -203,8 +205,8 @@ public struct OpenFlags: OptionSet, Hashable, Sendable, BitwiseCopyable {
   public static let readWrite = OpenFlags(rawValue: 2)
   /// To be cut to length 0.
   public static let truncate = OpenFlags(rawValue: 0o1000)
-  /// Bypasses the page cache. Architecture specific: this is the bit of x86.
-  public static let direct = OpenFlags(rawValue: 0o40000)
+  /// Bypasses the page cache. The bit differs from processor to processor.
+  public static let direct = OpenFlags(rawValue: UInt32(CLinux_O_DIRECT))
 
   /// True if the file may be changed through this opening.
   public var wantsWriting: Bool {

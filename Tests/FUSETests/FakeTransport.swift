@@ -13,6 +13,7 @@ final class FakeChannel: ReplyChannel {
   let replies = Guarded<[Sent]>([])
   /// What the next sends of a body say.
   let failures = Guarded(0)
+  let failure = Guarded(SendResult.failed)
 
   func send(_ header: ReplyHeader, body: UnsafeRawBufferPointer, token: UInt) -> SendResult {
     let fails = failures.withLock { failures in
@@ -20,7 +21,7 @@ final class FakeChannel: ReplyChannel {
       failures -= 1
       return true
     }
-    if fails { return .failed }
+    if fails { return failure.withLock { $0 } }
     precondition(header.bodyCount == body.count, "a reply is as long as it says")
     precondition(header.error <= 0 && header.error > -512, "the kernel takes no other numbers")
     precondition(header.error == 0 || body.isEmpty, "errors have no body")

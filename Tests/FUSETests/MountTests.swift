@@ -1,8 +1,10 @@
-import FUSE
+import CLinux
 import Foundation
 import Glibc
 import Platform
 import Testing
+
+@testable import FUSE
 
 @Suite("A mounted file system", .serialized, .timeLimit(.minutes(2)))
 struct MountTests {
@@ -301,6 +303,47 @@ struct MountTests {
     #expect(try await onThread { readAt("\(mount.path)/f", 0, 1) }.get() == [1])
     let table = try String(contentsOfFile: "/proc/self/mountinfo", encoding: .utf8)
     #expect(table.contains("fuse.tiny tiny ro,"))
+    try await unmount(mount)
+  }
+
+  @Test(
+    "a kernel that is too old is an error that says so, and leaves no mount",
+    arguments: [
+      MountOptions.Method.direct, .helper,
+    ]
+  )
+  func refusal(method: MountOptions.Method) async throws {
+    var configuration = SessionConfiguration()
+    configuration.oldestMinor = 9999
+    var options = MountOptions()
+    options.method = method
+    let path = try fixture.directory("mnt")
+    let (final, settings) = (options, configuration)
+    let error = await #expect(throws: MountError.self) {
+      try await onThread {
+        try Mount(TinyFileSystem([]), at: path, options: final, configuration: settings)
+      }
+    }
+    guard case .tooOld(path, 7, let minor, 9999)? = error else {
+      return #expect(Bool(false), "\(error as Any)")
+    }
+    #expect(minor >= 31)
+    #expect("\(try #require(error))".contains("7.9999 or later is needed"))
+    #expect(try !MountTable.current().entries.contains { $0.mountPoint == Array(path.utf8) })
+    // And it is a folder as it was before.
+    #expect(rmdir(path) == 0)
+  }
+
+  @Test("O_DIRECT is seen, whatever bit it is here")
+  func direct() async throws {
+    let fileSystem = TinyFileSystem([("file", .bytes([1]))], usesOpen: true)
+    let mount = try await mount(fileSystem)
+    for flags in [0, CLinux_O_DIRECT] {
+      let file = open("\(mount.path)/file", O_RDONLY | flags)
+      #expect(file >= 0)
+      close(file)
+    }
+    #expect(fileSystem.openings.withLock { $0 }.map { $0.contains(.direct) } == [false, true])
     try await unmount(mount)
   }
 

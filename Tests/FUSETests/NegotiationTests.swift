@@ -84,7 +84,8 @@ struct NegotiationTests {
       request(minor: 30),
       configuration: SessionConfiguration()
     ) { _ in }
-    guard case .refuse = old else { return #expect(Bool(false), "\(old)") }
+    guard case .refuse(let refusal) = old else { return #expect(Bool(false), "\(old)") }
+    #expect(refusal == InitRefusal(major: 7, minor: 30, oldestMinor: 31))
     let ancient = InitNegotiation.answer(
       request(major: 6, minor: 99),
       configuration: SessionConfiguration()
@@ -97,6 +98,17 @@ struct NegotiationTests {
     guard case .proposeMajor(let out) = future else { return #expect(Bool(false), "\(future)") }
     #expect(out.major == 7)
     #expect(out.flags == 0)
+  }
+
+  @Test("how one thread ends is not how the mount ended, unless it is the last")
+  func ends() {
+    let trouble = MountEnd.failed(Errno(12))
+    #expect(trouble.superseding(nil) == trouble)
+    for end in [MountEnd.unmounted, .aborted] {
+      #expect(end.superseding(trouble) == end)
+      #expect(trouble.superseding(end) == end)
+    }
+    #expect(MountEnd.failed(Errno(5)).superseding(trouble) == .failed(Errno(5)))
   }
 
   @Test("nothing is served before INIT, and a second INIT begins anew")

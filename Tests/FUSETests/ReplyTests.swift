@@ -74,6 +74,41 @@ struct ReplyTests {
     #expect(replies.map(\.error) == [-EIO])
   }
 
+  @Test("nodes of an answer that does not arrive are given back")
+  func lostAnswers() {
+    let name = [UInt8](repeating: UInt8(ascii: "n"), count: 255)
+    let fileSystem = TinyFileSystem([
+      ("one", .bytes([])), ("another", .bytes([])),
+      (String(decoding: name, as: UTF8.self), .bytes([])),
+    ])
+    let session = Session(fileSystem: fileSystem)
+    let worker = session.makeWorker(channel: channel)
+    worker.handle(.initialize())
+    func forgotten() -> [UInt64: UInt64] { fileSystem.forgotten.withLock { $0 } }
+    worker.handle(Message(.lookup, [Message.name("one")]))
+    worker.handle(.readdir(.readdirplus, size: 4096))
+    #expect(forgotten() == [:])
+    for result in [SendResult.failed, .clientGone] {
+      channel.failure.withLock { $0 = result }
+      channel.failures.withLock { $0 = 1 }
+      worker.handle(Message(.lookup, [Message.name("one")]))
+    }
+    #expect(forgotten() == [2: 2])
+    // Without attributes nothing is counted; and a miss is not a node.
+    channel.failures.withLock { $0 = 1 }
+    worker.handle(.readdir(size: 4096))
+    channel.failures.withLock { $0 = 1 }
+    worker.handle(Message(.lookup, [Message.name("none")]))
+    #expect(forgotten() == [2: 2])
+    channel.failures.withLock { $0 = 1 }
+    worker.handle(.readdir(.readdirplus, size: 4096))
+    #expect(forgotten() == [2: 3, 3: 1, 4: 1])
+    // Larger than what the client takes.
+    worker.handle(Message(.lookup, [Message.name("one")]), replyCapacity: 50)
+    #expect(forgotten() == [2: 4, 3: 1, 4: 1])
+    #expect(channel.failures.withLock { $0 } == 0)
+  }
+
   @Test("a listing stops before what does not fit, and says so if that is the first")
   func listings() {
     worker.handle(.readdir(node: 7, cookie: 2, size: 279))

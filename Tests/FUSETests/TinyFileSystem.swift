@@ -33,6 +33,7 @@ final class TinyFileSystem: FileSystem {
   let interrupts = Guarded(0)
   let initializations = Guarded(0)
   let destructions = Guarded(0)
+  let openings = Guarded<[OpenFlags]>([])
   let forgotten = Guarded<[UInt64: UInt64]>([:])
   let kernel = Guarded<KernelConnection?>(nil)
 
@@ -138,6 +139,7 @@ final class TinyFileSystem: FileSystem {
 
   func open(_ id: NodeID, flags: OpenFlags, caller: Caller, reply: consuming OpenReply) {
     guard usesOpen else { return reply.fail(Errno(ENOSYS)) }
+    openings.withLock { $0.append(flags) }
     guard case .backed(let file, _) = node(id)?.content else {
       return reply.answer(.none, options: .keepCache)
     }

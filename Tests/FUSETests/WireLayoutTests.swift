@@ -66,20 +66,6 @@ struct WireLayoutTests {
       layout(AccessIn.self, 8, [(\.mask, 0)]),
       layout(InterruptIn.self, 8, [(\.unique, 0)]),
       layout(LseekIn.self, 24, [(\.handle, 0), (\.offset, 8), (\.whence, 16)]),
-      layout(
-        StatxIn.self,
-        24,
-        [(\.getattrFlags, 0), (\.handle, 8), (\.flags, 16), (\.mask, 20)]
-      ),
-      layout(
-        SetupMappingIn.self,
-        40,
-        [
-          (\.handle, 0), (\.fileOffset, 8), (\.length, 16), (\.flags, 24), (\.mappingOffset, 32),
-        ]
-      ),
-      layout(RemoveMappingIn.self, 4, [(\.count, 0)]),
-      layout(RemoveMappingOne.self, 16, [(\.mappingOffset, 0), (\.length, 8)]),
       layout(BackingMap.self, 16, [(\.descriptor, 0), (\.flags, 4), (\.padding, 8)]),
     ]
   }

@@ -8,8 +8,17 @@ public enum MountEnd: Hashable, Sendable {
   case unmounted
   /// Aborted through the control file system.
   case aborted
-  /// Reading requests failed.
+  /// Reading requests failed, for every thread.
   case failed(Errno)
+
+  /// What to make of this end and what an earlier thread met: the trouble of one thread is not the mount's
+  /// as long as others serve.
+  func superseding(_ earlier: MountEnd?) -> MountEnd {
+    switch earlier {
+    case nil, .failed: self
+    case .unmounted, .aborted: earlier ?? self
+    }
+  }
 }
 
 /// The threads that read requests from the device.
@@ -20,11 +29,11 @@ public enum MountEnd: Hashable, Sendable {
 final class DeviceServer: Sendable {
   let session: Session
   let connection: KernelConnection
-  /// Set when INIT was answered (true) or the connection ended before (false).
+  /// Set when INIT was accepted (true), or when it was refused or the connection ended before (false).
   let ready = Latch<Bool>()
   let ended = Latch<MountEnd>()
   private let running: Atomic<Int>
-  private let firstEnd = Guarded<MountEnd?>(nil)
+  private let outcome = Guarded<MountEnd?>(nil)
 
   /// The kernel's minimum is 8192. More lets it batch more FORGETs into one message.
   private static let bufferSize = 64 << 10
@@ -43,8 +52,9 @@ final class DeviceServer: Sendable {
     for index in 0..<threads {
       do throws(Errno) {
         _ = try NativeThread(name: "fuse-\(index)") { [self] in
-          serve(channel)
-          leave()
+          let end = serve(channel)
+          if case .failed(let error) = end { onFault?("a thread serves no longer: \(error)") }
+          leave(end)
         }
       } catch {
         let missing = threads - index
@@ -58,10 +68,11 @@ final class DeviceServer: Sendable {
     }
   }
 
-  private func serve(_ channel: DeviceChannel) {
+  /// Serves until there is nothing more to read, and says why.
+  private func serve(_ channel: DeviceChannel) -> MountEnd {
     var buffer = ScratchBuffer()
     let memory = buffer.reserve(Self.bufferSize)
-    guard !memory.isEmpty else { return note(.failed(Errno(ENOMEM))) }
+    guard !memory.isEmpty else { return .failed(Errno(ENOMEM)) }
     let worker = session.makeWorker(channel: channel)
     let descriptor = connection.unguarded
     var isReady = false
@@ -71,24 +82,22 @@ final class DeviceServer: Sendable {
         switch count == 0 ? ENODEV : errno {
         // ENOENT: the request was interrupted before it could be read.
         case EINTR, EAGAIN, ENOENT: continue
-        case ENODEV: return note(.unmounted)
-        case ECONNABORTED: return note(.aborted)
-        case let code: return note(.failed(Errno(code)))
+        case ENODEV: return .unmounted
+        case ECONNABORTED: return .aborted
+        case let code: return .failed(Errno(code))
         }
       }
       worker.handle(UnsafeRawBufferPointer(rebasing: memory[..<count]))
-      if !isReady && session.isInitialized {
-        isReady = true
-        ready.set(true)
+      if !isReady {
+        isReady = session.isInitialized
+        // A refused client stays connected, and would wait for us for ever.
+        if isReady || session.refusal != nil { ready.set(isReady) }
       }
     }
   }
 
-  private func note(_ end: MountEnd) {
-    firstEnd.withLock { if $0 == nil { $0 = end } }
-  }
-
-  private func leave() {
+  private func leave(_ end: MountEnd) {
+    outcome.withLock { $0 = end.superseding($0) }
     // The last one out closes: no thread reads the descriptor any more.
     if running.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 { conclude() }
   }
@@ -97,6 +106,6 @@ final class DeviceServer: Sendable {
     session.finish()
     connection.shutDown()
     ready.set(false)
-    ended.set(firstEnd.withLock { $0 } ?? .unmounted)
+    ended.set(outcome.withLock { $0 } ?? .unmounted)
   }
 }

@@ -45,6 +45,16 @@ public final class Mount: Sendable {
       throw .threads(error)
     }
     guard server.ready.wait() else {
+      if let refusal = session.refusal {
+        // Nothing else ends it, and the threads leave when the kernel lets go.
+        try? detach()
+        throw .tooOld(
+          path: self.path,
+          major: refusal.major,
+          minor: refusal.minor,
+          oldestMinor: refusal.oldestMinor
+        )
+      }
       let end = server.ended.wait()
       try? detach()
       throw .notReady(path: self.path, end)

@@ -14,6 +14,8 @@ public enum MountError: Error, Hashable, Sendable {
   case helper(path: String, message: String)
   /// The kernel ended the connection before it accepted our INIT.
   case notReady(path: String, MountEnd)
+  /// The kernel speaks a version of the protocol that is too old.
+  case tooOld(path: String, major: UInt32, minor: UInt32, oldestMinor: UInt32)
   /// No threads to serve with.
   case threads(Errno)
   /// `umount2(2)` refused.
@@ -41,6 +43,9 @@ extension MountError: CustomStringConvertible {
       "cannot mount at \(path): \(message)\(hint(message))"
     case .notReady(let path, let end):
       "the kernel did not accept the file system at \(path): \(end)"
+    case .tooOld(let path, let major, let minor, let oldest):
+      "cannot mount at \(path): the kernel speaks version \(major).\(minor) of the FUSE protocol, and "
+        + "7.\(oldest) or later is needed"
     case .threads(let error):
       "cannot start threads: \(error)"
     case .unmount(let path, let error):

@@ -58,7 +58,8 @@ extension Answering where Self: ~Copyable & ~Escapable, Kind == ReplyKind.Data {
     _ body: (inout DataSender) throws(Errno) -> Void
   ) {
     let byteCount = Swift.max(0, Swift.min(byteCount, _limit))
-    guard let port = _takePort() else { return }
+    let port = _takePort()
+    guard port.isOpen else { return }
     var sender = DataSender(port, count: byteCount)
     do throws(Errno) {
       try body(&sender)

@@ -17,30 +17,19 @@ public struct DetachedReply<Kind>: ~Copyable, Answering, Sendable {
   }
 
   deinit {
-    guard let port = state.claim() else { return }
-    port.send(error: EIO)
+    state.claim().send(error: EIO)
   }
 
   /// Claims the right to answer. The drop that follows finds it taken.
-  public consuming func _takePort() -> ReplyPort? {
+  public consuming func _takePort() -> ReplyPort {
     state.claim()
   }
 }
 
 extension Reply {
-  /// Moves the reply off the thread: it may be answered later and anywhere.
-  ///
-  /// - Parameter onInterrupt: Called once, on any thread, when the client stops waiting (it is being
-  ///   killed, or the mount ends; a signal that it survives does not count). The client has its answer by then.
-  public consuming func detach(
-    onInterrupt: @escaping @Sendable () -> Void = {}
-  ) -> DetachedReply<Kind> {
-    let reply = DetachedReply<Kind>(state: takeDetachedState())
-    reply.state.setInterruptHandler(onInterrupt)
-    return reply
-  }
-
-  /// Answers from a task, which is cancelled when the client stops waiting.
+  /// Moves the reply off the thread: it is answered from a task, which is cancelled when the client stops
+  /// waiting (it is being killed, or the mount ends; a signal that it survives does not count). The client has
+  /// its answer by then.
   public consuming func detach(
     priority: TaskPriority? = nil,
     _ operation: @escaping @Sendable (consuming DetachedReply<Kind>) async -> Void
@@ -57,7 +46,7 @@ extension Reply {
     let state = worker._withUnsafeGuaranteedRef { worker in
       DetachedState(
         channel: worker.channel,
-        registry: worker.session.detached,
+        session: worker.session,
         unique: unique,
         callerThread: worker.callerThread,
         token: token,
@@ -67,7 +56,7 @@ extension Reply {
       )
     }
     discard self
-    state.registry.add(state)
+    state.session.detached.add(state)
     return state
   }
 }

@@ -5,7 +5,7 @@ internal import Synchronization
 /// What a detached reply shares with the session: who may answer, and whom to tell when nobody waits.
 final class DetachedState: Sendable {
   let channel: any ReplyChannel
-  let registry: DetachedRegistry
+  let session: Session
   let unique: UInt64
   let callerThread: UInt32
   let token: UInt
@@ -23,7 +23,7 @@ final class DetachedState: Sendable {
 
   init(
     channel: any ReplyChannel,
-    registry: DetachedRegistry,
+    session: Session,
     unique: UInt64,
     callerThread: UInt32,
     token: UInt,
@@ -32,7 +32,7 @@ final class DetachedState: Sendable {
     wantsEntries: Bool
   ) {
     self.channel = channel
-    self.registry = registry
+    self.session = session
     self.unique = unique
     self.callerThread = callerThread
     self.token = token
@@ -41,16 +41,17 @@ final class DetachedState: Sendable {
     self.wantsEntries = wantsEntries
   }
 
-  /// The port for the first who asks, nil for all others.
-  func claim() -> ReplyPort? {
-    claimed.exchange(true, ordering: .acquiringAndReleasing) ? nil : ReplyPort(detached: self)
+  /// The open port for the first who asks, one that leads nowhere for all others.
+  func claim() -> ReplyPort {
+    let isTaken = claimed.exchange(true, ordering: .acquiringAndReleasing)
+    return ReplyPort(way: isTaken ? .answered(self) : .detached(self))
   }
 
   /// The reply has gone out: the channel is not touched any more.
   func finished() {
     // The handler may hold what the task holds: let go of it.
     interruption.withLock { $0 = .interrupted }
-    registry.remove(self)
+    session.detached.remove(self)
   }
 
   /// Sets what to call on an interrupt, or calls it if there was one already.
@@ -66,7 +67,8 @@ final class DetachedState: Sendable {
 
   /// Answers with an error in place of the owner, unless it was faster, and tells it.
   func interrupt(with error: CInt) {
-    guard let port = claim() else { return }
+    let port = claim()
+    guard port.isOpen else { return }
     let handler = interruption.withLock { state in
       defer { state = .interrupted }
       if case .handler(let handler) = state { return handler as (@Sendable () -> Void)? }

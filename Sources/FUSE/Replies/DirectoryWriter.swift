@@ -97,6 +97,21 @@ public struct DirectoryWriter: ~Copyable, ~Escapable {
     used += padded
     return true
   }
+
+  /// Calls `body` with the node of each entry that was written with one.
+  static func forEachNode(in bytes: UnsafeRawBufferPointer, _ body: (NodeID) -> Void) {
+    let fixed = MemoryLayout<EntryOut>.size + MemoryLayout<DirectoryRecord>.size
+    var position = 0
+    while position + fixed <= bytes.count {
+      let entry = bytes.loadUnaligned(fromByteOffset: position, as: EntryOut.self)
+      let record = bytes.loadUnaligned(
+        fromByteOffset: position + MemoryLayout<EntryOut>.size,
+        as: DirectoryRecord.self
+      )
+      body(NodeID(rawValue: entry.node))
+      position += (fixed + Int(record.nameLength) + 7) & ~7
+    }
+  }
 }
 
 extension Answering where Self: ~Copyable & ~Escapable, Kind == ReplyKind.Directory {
@@ -105,11 +120,12 @@ extension Answering where Self: ~Copyable & ~Escapable, Kind == ReplyKind.Direct
 
   /// Answers with the entries that `list` adds until one does not fit. None: the end of the listing.
   ///
-  /// An error thrown by `list` is the answer if nothing was added; entries that were are sent.
+  /// An error thrown by `list` is the answer if nothing was added; entries that were are sent. If the client
+  /// does not get them, the file system's `forget` is called for each in its place.
   public consuming func answer(_ list: (inout DirectoryWriter) throws(Errno) -> Void) {
     let limit = _limit
     let wantsEntries = _wantsEntries
-    guard let port = _takePort() else { return }
+    let port = _takePort()
     port.send(upTo: limit) { memory throws(Errno) in
       var writer = DirectoryWriter(memory: memory, wantsEntries: wantsEntries)
       do throws(Errno) {
@@ -120,6 +136,8 @@ extension Answering where Self: ~Copyable & ~Escapable, Kind == ReplyKind.Direct
       // Empty would mean the end of the directory.
       if writer.used == 0 && writer.isFull { throw Errno(EINVAL) }
       return writer.used
+    } onLoss: { bytes in
+      if wantsEntries { DirectoryWriter.forEachNode(in: bytes) { port.giveBack($0) } }
     }
   }
 }

@@ -6,8 +6,8 @@ public protocol Answering<Kind>: ~Copyable, ~Escapable {
   /// What the answer consists of.
   associatedtype Kind
 
-  /// Ends the reply's life and hands out the way to the client, or nil if the request is answered already.
-  consuming func _takePort() -> ReplyPort?
+  /// Ends the reply's life and hands out the way to the client.
+  consuming func _takePort() -> ReplyPort
 
   /// How many bytes the client asked for at most; 0 where that has no meaning.
   var _limit: Int { get }
@@ -19,8 +19,7 @@ public protocol Answering<Kind>: ~Copyable, ~Escapable {
 extension Answering where Self: ~Copyable & ~Escapable {
   /// Answers with an error. 0 and numbers that the protocol cannot carry become `EIO`.
   public consuming func fail(_ error: Errno) {
-    guard let port = _takePort() else { return }
-    port.send(error: error.code)
+    _takePort().send(error: error.code)
   }
 }
 
@@ -56,11 +55,11 @@ public struct Reply<Kind>: ~Copyable, ~Escapable, Answering {
   }
 
   var port: ReplyPort {
-    ReplyPort(worker: worker, unique: unique, token: token, capacity: capacity)
+    ReplyPort(way: .attached(worker, unique: unique, token: token, capacity: capacity))
   }
 
   /// Ends the reply's life without an answer.
-  public consuming func _takePort() -> ReplyPort? {
+  public consuming func _takePort() -> ReplyPort {
     let port = port
     discard self
     return port

@@ -107,14 +107,16 @@ extension Worker {
     ) { fileSystem.initialize(&$0) }
     let reply = Reply<ReplyKind.Empty>(worker: self, unique: unique, limit: 0)
     switch outcome {
-    case .refuse:
+    case .refuse(let refusal):
+      // Before the reply: whoever waits for the session is told by this.
+      session.refuse(refusal)
       reply.fail(Errno(EPROTO))
     case .proposeMajor(let out):
-      reply._takePort()?.send(out)
+      reply._takePort().send(out)
     case .agree(let out, let agreement):
       // Before the reply: the next request may be with another thread before `send` returns.
       session.begin(agreement)
-      reply._takePort()?.send(out)
+      reply._takePort().send(out)
     }
   }
 }

@@ -17,6 +17,8 @@ public struct SessionConfiguration: Sendable {
   /// Whether the thread ids in requests are of this machine, as they are for a mount. Then a request can be
   /// interrupted, if what `/proc` says of the thread calls for it; for others INTERRUPT is `ENOSYS`.
   public var hasLocalCallers = true
+  /// The oldest minor version of the protocol to speak: 31, Linux 5.4, or later.
+  public var oldestMinor: UInt32 = 31
   /// Told about our own faults, for example a reply that the kernel refuses. Called on any thread.
   public var onFault: (@Sendable (String) -> Void)?
 
@@ -67,6 +69,13 @@ public struct Agreement: Hashable, Sendable {
   }
 }
 
+/// What a client speaks with which no session was begun.
+struct InitRefusal: Hashable {
+  var major: UInt32
+  var minor: UInt32
+  var oldestMinor: UInt32
+}
+
 /// Decides what to answer to INIT. Pure, so that tables can test it.
 enum InitNegotiation {
   static let major: UInt32 = 7
@@ -77,7 +86,7 @@ enum InitNegotiation {
     /// The client speaks a later major version: it is told ours, and begins again.
     case proposeMajor(InitOut)
     /// The client is too old.
-    case refuse
+    case refuse(InitRefusal)
     /// Agreed.
     case agree(InitOut, Agreement)
   }
@@ -94,7 +103,11 @@ enum InitNegotiation {
       out.minor = minor
       return .proposeMajor(out)
     }
-    guard request.major == major, request.minor >= oldestMinor else { return .refuse }
+    let oldest = Swift.max(oldestMinor, configuration.oldestMinor)
+    guard request.major == major, request.minor >= oldest else {
+      let (major, minor) = (request.major, request.minor)
+      return .refuse(InitRefusal(major: major, minor: minor, oldestMinor: oldest))
+    }
     var offered = UInt64(request.flags)
     if Capabilities(rawValue: offered).contains(.initExtension) {
       offered |= UInt64(request.flags2) << 32

@@ -18,6 +18,7 @@ public final class Session: Sendable {
 
   private struct State {
     var agreement: Agreement?
+    var refusal: InitRefusal?
     var blocks: [CounterBlock] = []
     var retired = [UInt64](repeating: 0, count: RequestCounts.slots)
   }
@@ -45,6 +46,9 @@ public final class Session: Sendable {
 
   /// What was agreed on; nil before INIT and after DESTROY.
   public var agreement: Agreement? { state.withLock { $0.agreement } }
+
+  /// Set when the client's INIT was refused: no session comes of it.
+  var refusal: InitRefusal? { state.withLock { $0.refusal } }
 
   /// True once INIT is answered.
   public var isInitialized: Bool { initialized.load(ordering: .acquiring) }
@@ -101,8 +105,15 @@ public final class Session: Sendable {
     }
   }
 
+  func refuse(_ refusal: InitRefusal) {
+    state.withLock { $0.refusal = refusal }
+  }
+
   func begin(_ agreement: Agreement) {
-    state.withLock { $0.agreement = agreement }
+    state.withLock { state in
+      state.agreement = agreement
+      state.refusal = nil
+    }
     initialized.store(true, ordering: .releasing)
   }
 

@@ -14,7 +14,8 @@ public struct Capabilities: OptionSet, Hashable, Sendable, BitwiseCopyable {
 
   /// Reads ahead with several requests at once.
   public static let asyncRead = Capabilities(bit: 0)
-  /// File handles that outlive caches (`open_by_handle_at`, NFS): needs node ids that never change.
+  /// File handles that outlive caches (`open_by_handle_at`, NFS): needs a `lookup` of `.` that finds every
+  /// node again, also those which were forgotten.
   public static let exportSupport = Capabilities(bit: 4)
   /// Checks attributes before cached reads. Never for content that does not change.
   public static let autoInvalidateData = Capabilities(bit: 12)
@@ -34,13 +35,12 @@ public struct Capabilities: OptionSet, Hashable, Sendable, BitwiseCopyable {
   public static let cacheSymlinks = Capabilities(bit: 23)
   /// Cached content is dropped only on a notification.
   public static let explicitInvalidateData = Capabilities(bit: 25)
-  /// Submounts (virtiofs).
-  public static let submounts = Capabilities(bit: 27)
   /// There is an upper half of flags.
   public static let initExtension = Capabilities(bit: 30)
   /// Files that the kernel reads itself.
   public static let passthrough = Capabilities(bit: 37)
-  /// Idmapped mounts; needs `default_permissions`.
+  /// Idmapped mounts. Needs `default_permissions`, which mounts of this library and of virtual machines
+  /// have. Callers' user and group are not told any more.
   public static let allowIDMap = Capabilities(bit: 40)
 
   /// What suits content that never changes.

@@ -96,32 +96,6 @@ struct LseekIn: BitwiseCopyable {
   var padding: UInt32 = 0
 }
 
-struct StatxIn: BitwiseCopyable {
-  var getattrFlags: UInt32 = 0
-  var reserved: UInt32 = 0
-  var handle: UInt64 = 0
-  var flags: UInt32 = 0
-  var mask: UInt32 = 0
-}
-
-/// DAX, virtiofs only.
-struct SetupMappingIn: BitwiseCopyable {
-  var handle: UInt64 = 0
-  var fileOffset: UInt64 = 0
-  var length: UInt64 = 0
-  var flags: UInt64 = 0
-  var mappingOffset: UInt64 = 0
-}
-
-struct RemoveMappingIn: BitwiseCopyable {
-  var count: UInt32 = 0
-}
-
-struct RemoveMappingOne: BitwiseCopyable {
-  var mappingOffset: UInt64 = 0
-  var length: UInt64 = 0
-}
-
 /// Argument of the ioctl that registers a file for passthrough.
 struct BackingMap: BitwiseCopyable {
   var descriptor: Int32 = 0
