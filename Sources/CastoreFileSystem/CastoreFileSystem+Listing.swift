@@ -25,15 +25,14 @@ extension CastoreFileSystem {
   ) {
     if node == .root { return listRoot(cookie, reply) }
     withDirectory(node, reply, "listing directory") { reply, record, directory in
-      answer(reply, node, record, directory, cookie)
+      answer(reply, record, directory, cookie)
     } later: {
-      { [self] reply, record, directory in answer(reply, node, record, directory, cookie) }
+      { [self] reply, record, directory in answer(reply, record, directory, cookie) }
     }
   }
 
   private func answer<Reply: Answering & ~Copyable & ~Escapable>(
     _ reply: consuming Reply,
-    _ node: NodeID,
     _ record: NodeRecord,
     _ directory: LoadedDirectory,
     _ cookie: UInt64
@@ -43,7 +42,7 @@ extension CastoreFileSystem {
         guard writer.add(".", inode: inode(of: record), cookie: Cookie.self_) else { return }
       }
       if cookie < Cookie.parent {
-        let inode = parentInode(record)
+        let inode = try parentInode(record)
         guard writer.add("..", inode: inode, cookie: Cookie.parent) else { return }
       }
       let index = directory.index
@@ -51,23 +50,18 @@ extension CastoreFileSystem {
       var place = Cookie.position(cookie)
       while place < index.count {
         let view = index.entry(at: place)
-        let child = Child(view)
         let behind = Cookie.behind(place)
-        let position = position(of: view.name, entry: UInt64(place), in: number)
         if writer.wantsEntries {
-          let entry = try entry(
-            child,
-            parent: node.rawValue,
-            position: position,
-            target: view.target
-          )
+          let entry = try entry(at: place, of: directory, in: record)
           guard writer.add(view.name, entry: entry, cookie: behind) else {
             // It did not fit: the kernel does not learn of this lookup.
             nodes.forget(entry.node.rawValue, lookups: 1)
             return
           }
         } else {
+          let child = Child(view)
           let type = child.kind.type
+          let position = position(of: view.name, entry: UInt64(place), in: number)
           let inode = inode(child.kind, child.digest, position: position)
           guard writer.add(view.name, inode: inode, type: type, cookie: behind) else { return }
         }
@@ -76,8 +70,11 @@ extension CastoreFileSystem {
     }
   }
 
-  private func parentInode(_ record: NodeRecord) -> InodeNumber {
-    nodes.record(record.parent).map { inode(of: $0) } ?? .root
+  private func parentInode(_ record: NodeRecord) throws(Errno) -> InodeNumber {
+    if record.parent == NodeID.root.rawValue { return .root }
+    // Its child keeps it, unless the client forgot the child while it asked.
+    guard let parent = nodes.record(record.parent) else { throw Errno(ESTALE) }
+    return inode(of: parent)
   }
 
   private func listRoot(_ cookie: UInt64, _ reply: consuming DirectoryReply) {

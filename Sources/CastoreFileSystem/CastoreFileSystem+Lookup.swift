@@ -15,11 +15,11 @@ extension CastoreFileSystem {
     if isDots(name) { return lookupDots(name.byteCount, parent, reply) }
     if parent == .root { return lookupRoot(name, reply) }
     withDirectory(parent, reply, "looking up a name in directory") { reply, record, directory in
-      answer(reply, name, directory, parent, inode(of: record))
+      answer(reply, name, directory, record)
     } later: {
       let name = name.withUnsafeBytes { [UInt8]($0) }
       return { [self] reply, record, directory in
-        answer(reply, name.span.bytes, directory, parent, inode(of: record))
+        answer(reply, name.span.bytes, directory, record)
       }
     }
   }
@@ -28,23 +28,14 @@ extension CastoreFileSystem {
     _ reply: consuming Reply,
     _ name: RawSpan,
     _ directory: LoadedDirectory,
-    _ parent: NodeID,
-    _ parentInode: InodeNumber
+    _ parent: NodeRecord
   ) where Reply.Kind == ReplyKind.Entry {
     let index = directory.index
     guard let position = index.index(ofName: name) else {
       return reply.answerMissing(for: .infinite)
     }
-    let view = index.entry(at: position)
     do throws(Errno) {
-      reply.answer(
-        try entry(
-          Child(view),
-          parent: parent.rawValue,
-          position: self.position(of: view.name, entry: UInt64(position), in: parentInode),
-          target: view.target
-        )
-      )
+      reply.answer(try entry(at: position, of: directory, in: parent))
     } catch {
       reply.fail(error)
     }
@@ -122,35 +113,5 @@ extension CastoreFileSystem {
     } catch {
       reply.fail(error)
     }
-  }
-
-  // `.` and `..` come from file handles (`open_by_handle_at(2)`), for any node that was ever known.
-  private func isDots(_ name: RawSpan) -> Bool {
-    name.withUnsafeBytes { bytes in
-      bytes.count <= 2 && bytes.allSatisfy { $0 == UInt8(ascii: ".") }
-    }
-  }
-
-  private func lookupDots(_ count: Int, _ node: NodeID, _ reply: consuming EntryReply) {
-    var wanted = node
-    if count == 2 && node != .root {
-      guard let record = nodes.record(node.rawValue) else { return reply.fail(Errno(ESTALE)) }
-      guard record.kind == .directory else { return reply.fail(Errno(ENOTDIR)) }
-      wanted = NodeID(rawValue: record.parent)
-    }
-    if wanted == .root {
-      return reply.answer(
-        Entry(
-          node: .root,
-          attributes: rootAttributes(),
-          nameValidity: .none,
-          attributesValidity: options.rootValidity
-        )
-      )
-    }
-    guard let record = nodes.retain(wanted.rawValue) else { return reply.fail(Errno(ESTALE)) }
-    reply.answer(
-      Entry(node: wanted, attributes: attributes(of: record), nameValidity: .none)
-    )
   }
 }

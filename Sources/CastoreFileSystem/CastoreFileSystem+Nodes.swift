@@ -23,7 +23,7 @@ extension NodeRecord.Kind {
 }
 
 /// A child of a directory, as far as the kernel needs to know: borrowed from the directory.
-struct Child {
+struct Child: Equatable {
   var kind: NodeRecord.Kind
   var digest: B3Digest
   var size: UInt64
@@ -98,30 +98,36 @@ extension CastoreFileSystem {
     return attributes
   }
 
-  /// The entry of a child, with one more lookup counted on its node.
+  /// The entry of a directory's child, with one more lookup counted on its node.
   ///
   /// - Parameters:
-  ///   - position: Which child of the parent it is: see `position(of:entry:in:)`.
-  ///   - target: For a link, its bytes.
+  ///   - place: Which child it is.
+  ///   - wanted: Which id its node must have, if that matters.
   func entry(
-    _ child: Child,
-    parent: UInt64,
-    position: UInt64,
-    target: RawSpan
+    at place: Int,
+    of directory: LoadedDirectory,
+    in parent: NodeRecord,
+    as wanted: UInt64? = nil
   ) throws(Errno) -> Entry {
-    // A node has one number: where those go by place, every place needs a node.
-    let key =
-      child.kind == .directory || options.inodeNumbers == .place
-      ? NodeKey.placed(child.kind, child.digest, parent: parent, position: position)
-      : NodeKey.shared(child.kind, child.digest)
-    let id = target.withUnsafeBytes { target in
-      nodes.acquire(key, size: child.size, target: child.kind == .symlink ? target : nil)
-    }
-    guard let id else { throw Errno(ENOMEM) }
-    return Entry(
-      node: NodeID(rawValue: id),
-      attributes: attributes(child.kind, child.digest, child.size, position: position)
+    let index = directory.index
+    let view = index.entry(at: place)
+    let child = Child(view)
+    let position = position(of: view.name, entry: UInt64(place), in: inode(of: parent))
+    let key = key(of: child, parent: parent.id, position: position)
+    let numbered = NodePlace(id: parent.id)?.child(
+      at: directory.numbering.offset(of: place),
+      size: child.kind == .directory ? child.size : 0,
+      within: parent.size
     )
+    return try entry(child, key, position, view.target, numbered, as: wanted)
+  }
+
+  /// What the node of a child is found by.
+  func key(of child: Child, parent: UInt64, position: UInt64) -> NodeKey {
+    // A node has one number: where those go by place, every place needs a node.
+    child.kind == .directory || options.inodeNumbers == .place
+      ? .placed(child.kind, child.digest, parent: parent, position: position)
+      : .shared(child.kind, child.digest)
   }
 
   /// Where a name in the root stands.
@@ -139,14 +145,35 @@ extension CastoreFileSystem {
     let position = rootPosition(name)
     var target: [UInt8] = []
     if case .symlink(let link) = node { target = link.bytes }
-    var entry = try entry(
-      Child(node),
-      parent: NodeID.root.rawValue,
-      position: position,
-      target: target.span.bytes
-    )
+    let child = Child(node)
+    let place = places.place(RootPlaces.Root(name: position, child: child, target: target))
+    let key = key(of: child, parent: NodeID.root.rawValue, position: position)
+    var entry = try entry(child, key, position, target.span.bytes, place)
     entry.nameValidity = options.rootValidity
     knownRoots?.remember(name, node, id: entry.node.rawValue) { nodes.record($0) != nil }
     return entry
+  }
+
+  func entry(
+    _ child: Child,
+    _ key: NodeKey,
+    _ position: UInt64,
+    _ target: RawSpan,
+    _ place: NodePlace?,
+    as wanted: UInt64? = nil
+  ) throws(Errno) -> Entry {
+    let id = try target.withUnsafeBytes { target throws(Errno) in
+      try nodes.acquire(
+        key,
+        size: child.size,
+        target: child.kind == .symlink ? target : nil,
+        place: place,
+        as: wanted
+      )
+    }
+    return Entry(
+      node: NodeID(rawValue: id),
+      attributes: attributes(child.kind, child.digest, child.size, position: position)
+    )
   }
 }

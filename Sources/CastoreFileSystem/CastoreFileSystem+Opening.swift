@@ -5,9 +5,10 @@ internal import Logging
 internal import Platform
 
 extension CastoreFileSystem {
-  /// Asks for passthrough, if that is the data path. Nodes of an earlier session of a virtual machine
-  /// stay valid: ids are never reused.
+  /// Asks for passthrough, if that is the data path, and for mounts with other owners (idmapped): who asks
+  /// does not matter here.
   public func initialize(_ negotiation: inout Negotiation) {
+    negotiation.wanted.insert(.allowIDMap)
     backing.begin(nil)
     guard options.dataPath == .passthrough, localBlobs != nil, let kernel = negotiation.kernel
     else { return }
@@ -25,9 +26,10 @@ extension CastoreFileSystem {
     backing.begin(kernel)
   }
 
-  /// The kernel's registrations end with its connection.
+  /// The kernel's registrations end with its connection, and so does what it knew.
   public func destroy() {
     backing.begin(nil)
+    nodes.removeAll()
   }
 
   /// How the kernel comes by the bytes of files, as it turned out.

@@ -13,6 +13,7 @@ internal import Platform
 public final class CastoreFileSystem: Sendable {
   let options: FileSystemOptions
   let nodes = NodeTable()
+  let places = RootPlaces()
   let cache: StoreCache
   let localBlobs: (any LocalBlobAccess)?
   let roots: any RootNodes
@@ -160,11 +161,19 @@ extension CastoreFileSystem: FileSystem {
 
   /// Answers from memory alone.
   public func readlink(_ node: NodeID, caller: Caller, reply: consuming LinkReply) {
-    let target = [UInt8](unsafeUninitializedCapacity: SymlinkTarget.maximumByteCount) {
-      $1 = nodes.copyTarget(node.rawValue, into: UnsafeMutableRawBufferPointer($0)) ?? 0
+    if node == .root { return reply.fail(Errno(EINVAL)) }
+    do throws(Errno) {
+      let target = try [UInt8](unsafeUninitializedCapacity: SymlinkTarget.maximumByteCount) {
+        (buffer, count) throws(Errno) in
+        count = try nodes.copyTarget(
+          node.rawValue,
+          into: UnsafeMutableRawBufferPointer(buffer)
+        )
+      }
+      reply.answer(target.span.bytes)
+    } catch {
+      reply.fail(error)
     }
-    if target.isEmpty { return reply.fail(Errno(EINVAL)) }
-    reply.answer(target.span.bytes)
   }
 
   /// Shows no sizes: what a store holds has nothing to do with what a mount shows.

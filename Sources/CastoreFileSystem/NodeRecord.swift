@@ -1,6 +1,6 @@
 internal import Castore
 
-/// What the node table holds of one node: a fixed 88 bytes, no references into the Swift heap.
+/// What the node table holds of one node: a fixed 96 bytes, no references into the Swift heap.
 struct NodeRecord: BitwiseCopyable, Sendable {
   /// What a node is. Raw values are not on any wire.
   enum Kind: UInt8 {
@@ -15,7 +15,9 @@ struct NodeRecord: BitwiseCopyable, Sendable {
   var digest: B3Digest
   /// The size that `stat` shows, in bytes; for a link the length of its target.
   var size: UInt64
-  /// How many lookups the kernel still counts. The node goes when it reaches 0.
+  /// What the kernel knows the node by.
+  var id: UInt64
+  /// How many lookups the kernel still counts.
   var lookups: UInt64
   /// Whatever has a node for each place, as directories have: the node id of the parent.
   var parent: UInt64
@@ -24,14 +26,36 @@ struct NodeRecord: BitwiseCopyable, Sendable {
   /// Links: the address of `size` bytes of `malloc`'s, owned by the record; 0 for others. A number,
   /// because copies of the record leave the lock and must not follow it.
   var targetAddress: UInt
-  /// Rises each time the slot is taken again, so that no node id ever stands for two nodes.
-  var generation: UInt32
-  /// The next slot of the same hash bucket, or of the free list.
-  var next: UInt32
+  /// Directories: how many nodes have this one as parent. They keep it, whatever the kernel forgets.
+  var children: UInt32
+  /// The next slot with the same hash of the key, or of the free list.
+  var nextByKey: UInt32
+  /// The next slot with the same hash of the id.
+  var nextByID: UInt32
   var kind: Kind
 
   /// The target's bytes; only under the lock of the record's shard.
   var target: UnsafeMutableRawPointer? { UnsafeMutableRawPointer(bitPattern: targetAddress) }
+
+  var key: NodeKey { NodeKey(digest: digest, parent: parent, position: position, kind: kind) }
+
+  /// The next slot of one of the two chains that a record is in.
+  subscript(next chain: NodeChain) -> UInt32 {
+    get { chain == .keys ? nextByKey : nextByID }
+    set { if chain == .keys { nextByKey = newValue } else { nextByID = newValue } }
+  }
+
+  func hash(_ chain: NodeChain) -> UInt64 {
+    chain == .keys ? key.hash >> 8 : Self.hash(id)
+  }
+
+  static func hash(_ id: UInt64) -> UInt64 { (id &* 0x9E37_79B9_7F4A_7C15) >> 32 }
+}
+
+/// What a record is found by.
+enum NodeChain: CaseIterable {
+  case keys
+  case ids
 }
 
 /// What a node is found by: equal keys, one node.
@@ -61,6 +85,9 @@ struct NodeKey: BitwiseCopyable, Sendable {
     let place = (parent &+ position &* 0x9E37_79B9_7F4A_7C15) &* 0xD6E8_FEB8_6659_FD93
     return digest.words.0 ^ (place ^ place >> 32) ^ UInt64(kind.rawValue) &* 0xA076_1D64_78BD_642F
   }
+
+  /// The node that a node of this key keeps: its parent, unless that is the root.
+  var kept: UInt64? { parent > 1 ? parent : nil }
 
   func matches(_ record: NodeRecord) -> Bool {
     record.kind == kind && record.digest == digest && record.parent == parent

@@ -9,7 +9,7 @@ internal import Glibc
 struct NodeSlab {
   static let slotsPerChunk: UInt32 = 2048
   static let noSlot = UInt32.max
-  /// Slot numbers must leave room for the shard in the low half of a node id.
+  /// More nodes than memory has room for.
   static let maximumSlots: UInt32 = 1 << 27
 
   private struct Chunk {
@@ -19,8 +19,6 @@ struct NodeSlab {
     /// How many slots were ever taken since the chunk was mapped; those above are untouched.
     var touched: UInt32 = 0
     var firstFree = NodeSlab.noSlot
-    /// Where generations begin when the chunk is mapped again: above all that were ever handed out.
-    var generationFloor: UInt32 = 1
   }
 
   private var chunks: [Chunk] = []
@@ -37,7 +35,7 @@ struct NodeSlab {
     return records + Int(offset)
   }
 
-  /// Takes a slot; its record has only `generation` set.
+  /// Takes a slot; what its record holds means nothing.
   ///
   /// - Returns: `nil` where the system has no memory or all slot numbers are taken.
   mutating func take() -> (slot: UInt32, record: UnsafeMutablePointer<NodeRecord>)? {
@@ -54,14 +52,12 @@ struct NodeSlab {
     if chunks[index].firstFree != Self.noSlot {
       let slot = chunks[index].firstFree
       let record = records + Int(slot - base)
-      chunks[index].firstFree = record.pointee.next
+      chunks[index].firstFree = record.pointee.nextByKey
       return (slot, record)
     }
     let offset = chunks[index].touched
     chunks[index].touched += 1
-    let record = records + Int(offset)
-    record.pointee.generation = chunks[index].generationFloor
-    return (base + offset, record)
+    return (base + offset, records + Int(offset))
   }
 
   /// Gives a taken slot back.
@@ -69,22 +65,16 @@ struct NodeSlab {
     let index = Int(slot / Self.slotsPerChunk)
     guard let record = self[slot] else { return }
     record.pointee.kind = .free
-    record.pointee.generation += 1
-    let generation = record.pointee.generation
-    chunks[index].generationFloor = max(chunks[index].generationFloor, generation)
+    record.pointee.nextByKey = chunks[index].firstFree
+    chunks[index].firstFree = slot
     chunks[index].live -= 1
     live -= 1
-    if generation < NodeTable.generationLimit {
-      record.pointee.next = chunks[index].firstFree
-      chunks[index].firstFree = slot
-      firstWithRoom = min(firstWithRoom, index)
-    }
+    firstWithRoom = min(firstWithRoom, index)
     if chunks[index].live == 0 { unmap(index) }
   }
 
   private func isFull(_ chunk: Chunk) -> Bool {
-    if chunk.generationFloor >= NodeTable.generationLimit && chunk.records == nil { return true }
-    return chunk.firstFree == Self.noSlot && chunk.touched == Self.slotsPerChunk
+    chunk.firstFree == Self.noSlot && chunk.touched == Self.slotsPerChunk
   }
 
   private static var chunkBytes: Int { Int(slotsPerChunk) * MemoryLayout<NodeRecord>.stride }

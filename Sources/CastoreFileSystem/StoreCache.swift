@@ -4,13 +4,15 @@ internal import Platform
 /// A directory in memory, shared by all requests that look at it.
 final class LoadedDirectory: Sendable {
   let index: DirectoryIndex
+  let numbering: DirectoryNumbering
 
   init(_ index: DirectoryIndex) {
     self.index = index
+    numbering = DirectoryNumbering(index)
   }
 
   /// What it takes in memory, in bytes, about.
-  var byteCount: Int { index.encoding.count + 4 * index.count + 128 }
+  var byteCount: Int { index.encoding.count + 4 * index.count + numbering.byteCount + 128 }
 }
 
 /// Directories and open readers of blobs, kept for the requests that follow: in one cache, so that

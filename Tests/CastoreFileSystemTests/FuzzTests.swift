@@ -47,6 +47,7 @@ struct FuzzTests {
         }
         let capacity = requests.capacity()
         let message = requests.next()
+        channel.expect(message)
         // What was an INTERRUPT before it was broken is not counted, either.
         let isEven = message.count > 8 && message[8] & 1 == 0
         if handle(message, worker, capacity) == .replied && isEven { expected += 1 }
@@ -56,6 +57,10 @@ struct FuzzTests {
       while session.detachedCount > 2000 { try await Task.sleep(for: .milliseconds(1)) }
     }
     while session.detachedCount > 0 { try await Task.sleep(for: .milliseconds(5)) }
+    // What the client was told of is all there is: no other node is left when it has forgotten that.
+    requests.known.formUnion(channel.takeNodes())
+    for node in requests.known { fileSystem.forget(NodeID(rawValue: node), count: .max) }
+    #expect(fileSystem.nodeCount == 0)
     session.finish()
     print(
       "fuzz: \(requests.count) requests, \(expected) to be answered, \(requests.known.count) nodes"
@@ -123,6 +128,7 @@ private final class AnswerLog: ReplyChannel {
     var answers = 0
     var repeated = 0
     var recent: Set<UInt64> = []
+    var opcodes: [UInt64: UInt32] = [:]
     var nodes: Set<UInt64> = []
   }
 
@@ -138,6 +144,16 @@ private final class AnswerLog: ReplyChannel {
     }
   }
 
+  /// Notes what a request is, to know its reply.
+  func expect(_ message: [UInt8]) {
+    guard message.count >= 40 else { return }
+    message.withUnsafeBytes { bytes in
+      let opcode = bytes.loadUnaligned(fromByteOffset: 4, as: UInt32.self)
+      let unique = bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self)
+      state.withLock { $0.opcodes[unique] = opcode }
+    }
+  }
+
   func send(_ header: ReplyHeader, body: UnsafeRawBufferPointer, token: UInt) -> SendResult {
     precondition(header.bodyCount == body.count && header.error <= 0 && header.error > -512)
     state.withLock { state in
@@ -145,8 +161,11 @@ private final class AnswerLog: ReplyChannel {
       if header.unique & 1 == 1 { return }
       state.answers += 1
       if !state.recent.insert(header.unique).inserted { state.repeated += 1 }
-      // A lookup, or the first entry of a listing with attributes.
-      if body.count >= 128 { state.nodes.insert(body.loadUnaligned(as: UInt64.self)) }
+      switch state.opcodes.removeValue(forKey: header.unique) {
+      case 1: state.nodes.formUnion(WireClient.entryNode(body))
+      case 44: state.nodes.formUnion(WireClient.listedNodes(body))
+      default: break
+      }
     }
     return .sent
   }

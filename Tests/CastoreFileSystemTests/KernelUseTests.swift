@@ -128,40 +128,6 @@ struct KernelUseTests {
     }
   }
 
-  @Test("file handles open what they were made of, also when the kernel has forgotten it")
-  func handles() async throws {
-    let fixture = try await fixture(.cached)
-    let file = fixture.path + "/tree/small"
-    let directory = fixture.path + "/tree"
-    try await onThread { () throws in
-      let anchor = open(fixture.path, O_RDONLY | O_DIRECTORY)
-      defer { close(anchor) }
-      for path in [file, directory] {
-        // struct file_handle: room for bytes, their kind, and they themselves.
-        var handle = [UInt8](repeating: 0, count: 8 + 128)
-        handle[0] = 128
-        var mountID: CInt = 0
-        let reopened: CInt = handle.withUnsafeMutableBytes { handle in
-          let opaque = OpaquePointer(handle.baseAddress)
-          #expect(name_to_handle_at(AT_FDCWD, path, opaque, &mountID, 0) == 0)
-          return open_by_handle_at(anchor, opaque, O_RDONLY)
-        }
-        #expect(reopened >= 0)
-        defer { close(reopened) }
-        var first = stat()
-        var second = stat()
-        #expect(fstat(reopened, &first) == 0 && stat(path, &second) == 0)
-        #expect(first.st_ino == second.st_ino && first.st_mode == second.st_mode)
-        // What was never handed out is stale, not a crash.
-        for index in 8..<24 { handle[index] ^= 0x55 }
-        let stale = handle.withUnsafeMutableBytes {
-          open_by_handle_at(anchor, OpaquePointer($0.baseAddress), O_RDONLY)
-        }
-        #expect(stale == -1 && errno == ESTALE)
-      }
-    }
-  }
-
   @Test("bind mounts show the same, below the root and below directories", arguments: paths)
   func bindMounts(dataPath: DataPath) async throws {
     let fixture = try await fixture(dataPath)
