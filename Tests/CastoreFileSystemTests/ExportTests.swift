@@ -43,8 +43,11 @@ struct ExportTests {
   private static let paths: [DataPath] = [.cached, .passthrough]
 
   /// Three levels, with equal files at several places.
-  private func fixture(_ dataPath: DataPath) async throws -> StoreFixture {
-    let fixture = try StoreFixture(dataPath)
+  private func fixture(
+    _ dataPath: DataPath,
+    _ inodeNumbers: InodeNumbering = .content
+  ) async throws -> StoreFixture {
+    let fixture = try StoreFixture(dataPath) { $0.inodeNumbers = inodeNumbers }
     let large = try await fixture.add("large", pattern(2_500_000, seed: 9))
     let small = try await fixture.add("small", pattern(5000, seed: 3))
     try await fixture.addDirectory("empty", [])
@@ -116,6 +119,28 @@ struct ExportTests {
         if !place.isEmpty {
           #expect(throws: CallError(code: ESTALE)) { try handle.garbled.open(anchor) }
         }
+      }
+      try await dropCaches(fixture)
+    }
+  }
+
+  @Test("handles of equal directories side by side last where inode numbers go by place")
+  func twins() async throws {
+    let fixture = try await fixture(.cached, .place)
+    let inner = try #require(try fixture.store.nodeLocal(named: PathComponent("inner")))
+    try await fixture.addDirectory("twins", [("a", inner), ("b", inner)])
+    let root = fixture.path
+    let places = ["/twins/a", "/twins/b"]
+    let handles = try await onThread { try places.map { try FileHandle(root + $0) } }
+    try await dropCaches(fixture)
+    for (place, handle) in zip(places, handles) {
+      try await onThread { () throws in
+        let anchor = open(root, O_RDONLY | O_DIRECTORY)
+        defer { close(anchor) }
+        let file = try handle.open(anchor)
+        defer { close(file) }
+        let link = "/proc/self/fd/\(file)"
+        #expect(try FileManager.default.destinationOfSymbolicLink(atPath: link) == root + place)
       }
       try await dropCaches(fixture)
     }
