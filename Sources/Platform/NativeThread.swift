@@ -9,10 +9,20 @@ public struct NativeThread: ~Copyable, Sendable {
 
   // The body crosses to the new thread in a box that exactly that thread releases.
   private final class Box: Sendable {
+    let name: String
     let body: @Sendable () -> Void
 
-    init(_ body: @escaping @Sendable () -> Void) {
+    init(_ name: String, _ body: @escaping @Sendable () -> Void) {
+      self.name = name
       self.body = body
+    }
+
+    func run() {
+      // Here, not by the maker, so that the thread never runs without its name.
+      _ = String(decoding: name.utf8.prefix(15), as: UTF8.self).withCString {
+        pthread_setname_np(pthread_self(), $0)
+      }
+      body()
     }
   }
 
@@ -22,7 +32,7 @@ public struct NativeThread: ~Copyable, Sendable {
   /// - Throws: `EAGAIN` if the system has no room for another.
   /// Corresponds to `pthread_create(3)`.
   public init(name: String, _ body: @escaping @Sendable () -> Void) throws(Errno) {
-    let box = Unmanaged.passRetained(Box(body))
+    let box = Unmanaged.passRetained(Box(name, body))
     var handle = pthread_t()
     var blocked = sigset_t()
     var former = sigset_t()
@@ -38,7 +48,7 @@ public struct NativeThread: ~Copyable, Sendable {
       nil,
       { argument in
         guard let argument else { return nil }
-        Unmanaged<Box>.fromOpaque(argument).takeRetainedValue().body()
+        Unmanaged<Box>.fromOpaque(argument).takeRetainedValue().run()
         return nil
       },
       box.toOpaque()
@@ -47,9 +57,6 @@ public struct NativeThread: ~Copyable, Sendable {
     guard code == 0 else {
       box.release()
       throw Errno(code)
-    }
-    _ = String(decoding: name.utf8.prefix(15), as: UTF8.self).withCString {
-      pthread_setname_np(handle, $0)
     }
     self.handle = handle
   }
