@@ -55,7 +55,7 @@ struct ExportDestination {
         let flags = UInt32(CLinux_RENAME_NOREPLACE)
         if renameat2(number, draft, number, name, flags) == 0 { return nil }
         // Not every file system knows the flag.
-        guard errno == EINVAL || errno == ENOSYS else { return .current }
+        guard Errno.current.meansUnavailable else { return .current }
         var status = stat()
         if fstatat(number, name, &status, AT_SYMLINK_NOFOLLOW) == 0 { return Errno(EEXIST) }
         return renameat(number, draft, number, name) == 0 ? nil : .current

@@ -91,7 +91,7 @@ final class FileWriter {
         count = copy_file_range(source.number, &from, file.number, &to, length, 0)
         if count < 0 {
           if errno == EINTR { continue }
-          guard [EXDEV, EINVAL, ENOSYS, EOPNOTSUPP].contains(errno) else {
+          guard errno == EXDEV || Errno.current.meansUnavailable else {
             throw ServiceError.system(.current, "write it")
           }
           isCopiedByKernel = false

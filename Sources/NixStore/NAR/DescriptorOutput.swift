@@ -43,7 +43,8 @@ struct DescriptorOutput {
       case EINTR: continue
       case EAGAIN: try waitUntilWritable()
       // Not every kind of file takes part.
-      case EINVAL, ENOSYS: return try copyThroughMemory(source, from: offset, size: size)
+      case _ where Errno.current.meansUnavailable:
+        return try copyThroughMemory(source, from: offset, size: size)
       default: throw ServiceError(.current, "cannot write the NAR")
       }
     }
