@@ -24,6 +24,7 @@ public final class Mount: Sendable {
     configuration: SessionConfiguration = SessionConfiguration()
   ) throws(MountError) {
     let point = try MountPoint(path)
+    if options.requiresEmptyMountPoint { try point.requireEmpty() }
     self.path = point.path
     var usesHelper = false
     let device = try Self.mount(point, options, &usesHelper)

@@ -6,6 +6,8 @@ public enum MountError: Error, Hashable, Sendable {
   case device(Errno)
   /// The mount point cannot be used.
   case mountPoint(path: String, Errno)
+  /// The mount would hide what is at the mount point.
+  case occupied(path: String, Occupant)
   /// `mount(2)` refused.
   case mount(path: String, Errno)
   /// `fusermount3` could not be started.
@@ -24,6 +26,14 @@ public enum MountError: Error, Hashable, Sendable {
   case unknown(path: String, Errno)
   /// Something else is mounted on top: unmount that first.
   case covered(path: String)
+
+  /// What is at a mount point.
+  public enum Occupant: Hashable, Sendable {
+    /// Files or folders.
+    case files
+    /// A mounted FUSE file system.
+    case mount
+  }
 }
 
 extension MountError: CustomStringConvertible {
@@ -35,6 +45,10 @@ extension MountError: CustomStringConvertible {
         + "Load the kernel module (`modprobe fuse`), or let this user open the device"
     case .mountPoint(let path, let error):
       "cannot mount at \(path): \(error)"
+    case .occupied(let path, .files):
+      "cannot mount at \(path): the folder is not empty"
+    case .occupied(let path, .mount):
+      "cannot mount at \(path): a file system is mounted there already"
     case .mount(let path, let error):
       "cannot mount at \(path): the kernel says \(error)"
     case .helperMissing(let error):

@@ -14,6 +14,9 @@ public struct MountOptions: Sendable {
   public var threads: Int?
   /// How far the kernel reads ahead, in KiB; nil leaves its 128. Only root may raise it.
   public var readAheadKiB: Int?
+  /// Refuses a mount point that holds anything, or at which a FUSE file system is mounted: the mount would
+  /// hide it.
+  public var requiresEmptyMountPoint = false
   /// Who mounts.
   public var method = Method.automatic
 

@@ -27,6 +27,25 @@ struct MountPoint {
     guard status.st_mode & S_IFMT == S_IFDIR else { throw .mountPoint(path: path, Errno(ENOTDIR)) }
   }
 
+  /// Refuses a place where a mount would hide something.
+  func requireEmpty() throws(MountError) {
+    // Asked first: a file system of others may take its time, and need not let itself be listed.
+    if let top = try? MountTable.current().top(at: bytes), top.type.hasPrefix("fuse") {
+      throw .occupied(path: path, .mount)
+    }
+    // One that cannot be read, but mounted at, is taken for empty.
+    guard let folder = opendir(path) else { return }
+    defer { closedir(folder) }
+    while let entry = readdir(folder) {
+      let isSelfOrParent = withUnsafePointer(to: &entry.pointee.d_name) { name in
+        name.withMemoryRebound(to: CChar.self, capacity: 3) { name in
+          name[0] == 0x2E && (name[1] == 0 || name[1] == 0x2E && name[2] == 0)
+        }
+      }
+      if !isSelfOrParent { throw .occupied(path: path, .files) }
+    }
+  }
+
   /// The path with all but its last part resolved.
   private static func resolveParent(of given: String) -> String? {
     let parts = given.utf8.split(separator: UInt8(ascii: "/"))
