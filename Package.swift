@@ -115,7 +115,7 @@ let package = Package(
     .executableTarget(
       name: "castore",
       dependencies: [
-        "BLAKE3", "Castore", "CastoreComposition", "CastoreFileSystem", "CastoreRPC",
+        "BLAKE3", "CLinux", "Castore", "CastoreComposition", "CastoreFileSystem", "CastoreRPC",
         "CastoreStorage", "FileTree", "FUSE", "NixCompat", "NixStore", "Platform", "VirtioFS",
         argumentParser, logging,
       ]
@@ -227,10 +227,16 @@ let package = Package(
         "FileTree", "NixCompat", "NixStore", "Platform", "castore", "fs-client", logging,
       ]
     ),
+    // Starts a program where something is limited or forbidden.
+    .executableTarget(
+      name: "start-limited",
+      dependencies: ["CLinux"],
+      path: "Tests/Helpers/start-limited"
+    ),
     // The binary itself, run as its users run it.
     .testTarget(
       name: "IntegrationTests",
-      dependencies: ["CLinux", "CastoreTestSupport", "Platform", "castore"]
+      dependencies: ["CLinux", "CastoreTestSupport", "Platform", "castore", "start-limited"]
     ),
   ]
 )

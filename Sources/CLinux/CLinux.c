@@ -65,3 +65,14 @@ int CLinux_receive_descriptor(int socket) {
 }
 
 char **CLinux_environ(void) { return environ; }
+
+static char **argumentVector;
+
+// The C library hands constructors what it hands main.
+__attribute__((constructor)) static void keepArguments(int count, char **vector, char **variables) {
+  (void)count;
+  (void)variables;
+  argumentVector = vector;
+}
+
+char **CLinux_arguments(void) { return argumentVector; }

@@ -1,7 +1,6 @@
 import ArgumentParser
 
 /// The one binary. Commands parse, wire and print; what they do lies in the libraries.
-@main
 struct CastoreCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "castore",
@@ -32,9 +31,4 @@ struct CastoreCommand: AsyncParsableCommand {
       StatsCommand.self,
     ]
   )
-
-  // The standard library repairs what is not UTF-8 in the arguments, and thereby changes names.
-  static func main() async {
-    await main(ArgumentBytes.all)
-  }
 }

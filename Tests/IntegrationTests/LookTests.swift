@@ -146,7 +146,13 @@ struct LookTests {
   @Test("a reader that goes away ends the command quietly")
   func closedPipe() throws {
     let castore = try makeStore()
-    for words in [["cat", "tree/large"], ["tree", "tree"], ["ls", "tree"], ["roots"]] {
+    for words in [
+      ["cat", "tree/large"], ["tree", "tree"], ["ls", "tree"], ["ls", "--json"], ["roots"],
+      ["stats"],
+      ["verify"], ["gc", "--dry-run"], ["nix", "dump", "tree"], ["nix", "dump", "tree/large"],
+      ["nix", "hash", "tree"], ["help"], ["import", "--help"], ["--version"],
+      ["import", "--name", "again", Castore.binary], ["nix", "add", "/etc/hostname"],
+    ] {
       var ends: [CInt] = [0, 0]
       try check(pipe(&ends), "pipe")
       close(ends[0])

@@ -130,11 +130,37 @@ struct MountLifeCycleTests {
     #expect(Scratch.mountPoints(below: castore.scratch.path).isEmpty)
   }
 
+  @Test("nothing is hidden by a mount unless --non-empty says so")
+  func nonEmpty() throws {
+    let (castore, tree) = try SampleStore.make(entries: 10)
+    try castore.fail("mount", tree, saying: [tree, "not empty", "--non-empty"])
+    try NastyTree.folder(castore.scratch.path + "/hidden")
+    try NastyTree.write("", to: castore.scratch.path + "/hidden/.file")
+    try castore.fail("mount", castore.scratch.path + "/hidden", saying: ["not empty"])
+    // Its own mount, also one that shows nothing and one that cannot be listed.
+    let none = Castore(castore.scratch, store: castore.scratch.path + "/none")
+    try none.succeed("import", "--name", "x", tree + "/text")
+    try none.succeed("roots", "remove", "x")
+    for (store, flags) in [(castore, []), (none, []), (castore, ["--no-list-root"])] {
+      let mount = try MountedStore(store, flags: flags)
+      try castore.fail("mount", mount.path, saying: [mount.path, "mounted there", "--non-empty"])
+      #expect(Scratch.mountPoints(below: mount.path).count == 1)
+      #expect(try mount.unmount().status == .exited(0))
+    }
+    // Another file system there is a folder like any other.
+    let disk = try castore.scratch.makeDisk(mebibytes: 1)
+    let onDisk = try MountedStore(castore, at: disk)
+    #expect(try onDisk.unmount().status == .exited(0))
+    let over = try MountedStore(castore, "--non-empty", at: tree)
+    #expect(try readAll(tree + "/tree/a/a") == "only in a".bytes)
+    #expect(try over.unmount().status == .exited(0))
+  }
+
   @Test("a mount may stand on another")
   func stacked() throws {
     let (castore, _) = try SampleStore.make(entries: 10)
     let below = try MountedStore(castore)
-    let above = try MountedStore(castore, at: below.path)
+    let above = try MountedStore(castore, "--non-empty", at: below.path)
     #expect(try readAll(below.path + "/tree/a/a") == "only in a".bytes)
     #expect(try above.unmount().status == .exited(0))
     #expect(try readAll(below.path + "/tree/a/a") == "only in a".bytes)

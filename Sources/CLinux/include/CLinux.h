@@ -9,6 +9,7 @@
 #include <sys/types.h>
 #include <sys/xattr.h>
 
+#include "CLinuxSignals.h"
 #include "CLinuxVirtio.h"
 
 // openat2(2): the variadic syscall(2) cannot be called from Swift.
@@ -75,5 +76,9 @@ int CLinux_receive_descriptor(int socket);
 
 // environ(7): a variable that Swift holds for unsafe to read.
 char **CLinux_environ(void);
+
+// The program's arguments as the C library got them, its name first, NULL last. Swift reads them from
+// /proc, which need not be there.
+char **CLinux_arguments(void);
 
 #endif

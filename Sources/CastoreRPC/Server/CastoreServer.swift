@@ -97,7 +97,7 @@ package final class CastoreServer: Sendable {
   private func serve() async throws {
     defer {
       health.stop()
-      for listener in listeners { listener.unixListener?.giveUpPath() }
+      removeSockets()
     }
     try await withThrowingTaskGroup(of: Bool.self) { group in
       for listener in listeners {
@@ -137,6 +137,11 @@ package final class CastoreServer: Sendable {
   package func shutDown(within deadline: Duration) {
     shutdown.continuation.yield(deadline)
     shutdown.continuation.finish()
+  }
+
+  /// Removes the files of the Unix sockets: nobody new connects. Any thread; `run` does it at its end.
+  package func removeSockets() {
+    for listener in listeners { listener.unixListener?.giveUpPath() }
   }
 
   private static func services(

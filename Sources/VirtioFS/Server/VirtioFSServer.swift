@@ -20,7 +20,7 @@ public final class VirtioFSServer: Sendable {
   /// The session, for its counters.
   public let session: Session
   private let configuration: VirtioFSConfiguration
-  private let listener: Guarded<UnixListener?>
+  private let listener: Guarded<(socket: UnixListener?, isTaken: Bool)>
   private let stopping: Notifier
 
   /// Makes a server without a socket, for connections that others accept.
@@ -52,7 +52,7 @@ public final class VirtioFSServer: Sendable {
       resuming: agreement
     )
     self.configuration = configuration
-    listener = Guarded(nil)
+    listener = Guarded((nil, false))
   }
 
   /// Makes a server and its socket: from now on monitors can connect.
@@ -77,7 +77,7 @@ public final class VirtioFSServer: Sendable {
     )
     do throws(UnixListenerError) {
       let socket = try UnixListener(path: path, mode: mode, backlog: 8)
-      listener.withLock { $0 = socket }
+      listener.withLock { $0.socket = socket }
     } catch {
       throw VirtioFSError(error)
     }
@@ -90,11 +90,17 @@ public final class VirtioFSServer: Sendable {
   ///
   /// - Parameter once: Returns when the first monitor is gone. Who connects and says nothing is none.
   public func run(once: Bool = false) throws(VirtioFSError) {
-    let socket = listener.withLock { $0.take() }
+    let socket = listener.withLock { listener in
+      defer { listener.isTaken = true }
+      return listener.isTaken ? nil : listener.socket
+    }
     guard let socket else {
       throw VirtioFSError(.configuration, "a server without a socket cannot run")
     }
-    defer { session.finish() }
+    defer {
+      listener.withLock { $0.socket = nil }
+      session.finish()
+    }
     while try waitForConnection(socket) {
       guard let connection = socket.accept() else {
         // Gone already, or there is no descriptor to be had: then the next try is not due at once.
@@ -120,6 +126,12 @@ public final class VirtioFSServer: Sendable {
   /// Waits for nothing. Requests that the file system has detached are answered with an error.
   public func stop() {
     stopping.signal()
+  }
+
+  /// Removes the socket's file, if it is still the server's own, for a process that cannot wait for `run` to
+  /// return. Safe to call from any thread, but not from a signal handler.
+  public func removeSocket() {
+    listener.withLock { $0.socket }?.giveUpPath()
   }
 
   private func serveUntilGone(

@@ -11,11 +11,11 @@ struct CatCommand: AsyncParsableCommand {
   @OptionGroup var store: StoreOptions
 
   @Argument(help: "ROOT/PATH of each file.")
-  var paths: [StorePath]
+  var paths: [Arguments<StorePath>]
 
   func run() async throws {
     let services = try await store.openServices()
-    for path in paths {
+    for path in paths.flatMap(\.values) {
       guard case .file(let digest, let size, _) = try await path.resolve(in: services) else {
         throw CommandError("'\(path.text)' is not a file")
       }

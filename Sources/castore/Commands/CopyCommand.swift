@@ -30,7 +30,7 @@ struct CopyCommand: AsyncParsableCommand {
   var json = false
 
   @Argument(help: "ROOT or ROOT/PATH of each tree; what is below a root is named by its last part.")
-  var paths: [StorePath]
+  var paths: [Arguments<StorePath>]
 
   func run() async throws {
     let source = try await store.openServices()
@@ -38,7 +38,7 @@ struct CopyCommand: AsyncParsableCommand {
     let copier = TreeCopier(from: source.opened, to: target.opened)
     let work = Guarded<Task<Void, any Error>?>(nil)
     let isStopped = Guarded(false)
-    try SignalWatcher.watch([SIGINT, SIGTERM]) { _ in
+    try ProcessSignals.cancel {
       isStopped.withLock { $0 = true }
       work.withLock { $0 }?.cancel()
     }
@@ -96,7 +96,7 @@ struct CopyCommand: AsyncParsableCommand {
   private func items(in source: Services) async throws -> [Item] {
     var items: [Item] = []
     var seen: Set<NixCompat.StorePath> = []
-    for path in paths {
+    for path in paths.flatMap(\.values) {
       guard let info = try await source.pathInfo(named: path) else {
         let node = try await path.resolve(in: source)
         items.append(Item(name: path.components.last ?? path.root, node: node))

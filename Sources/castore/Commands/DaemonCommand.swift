@@ -4,7 +4,6 @@ import CastoreComposition
 import CastoreRPC
 import Glibc
 import Logging
-import Platform
 
 struct DaemonCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -16,8 +15,9 @@ struct DaemonCommand: AsyncParsableCommand {
       unix:PATH, and sd-listen or sd-listen:NAME for sockets that systemd opened; without any, those \
       of systemd if there are some, or else localhost:8000, where clients of the protocol look.
 
-      SIGINT and SIGTERM let running calls end, for a time; a second one ends them. SIGUSR1 reports \
-      how many calls of each sort there were.
+      SIGINT, SIGTERM and SIGHUP (unless it was ignored at the start, as nohup has it) let running calls \
+      end, for a time; a second one ends them. Every other signal that ends a process removes the sockets \
+      first. SIGUSR1 reports how many calls of each sort there were.
       """
   )
 
@@ -55,11 +55,24 @@ struct DaemonCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let logger = makeLogger()
+    let logger = try makeLogger()
     let services = try await store.openServices(create: !readOnly)
     var options = ServerOptions()
     if let tlsCertificates, let tlsKey {
       options.tls = ServerOptions.TLS(certificates: tlsCertificates, privateKey: tlsKey)
+    }
+    let patience = Duration.seconds(shutdownTimeout)
+    let watched = try WatchedService<CastoreServer> { server in
+      let counts = server.callCounts.sorted { $0.key < $1.key }
+      logger.info("calls: \(counts.map { "\($0.key) \($0.value)" }.joined(separator: ", "))")
+    } end: { server, ending in
+      if ending == .atOnce {
+        logger.notice("ending at once")
+        return server.removeSockets()
+      }
+      logger.info("shutting down; running calls have \(patience) to end")
+      ServiceManager.notify("STOPPING=1")
+      server.shutDown(within: patience)
     }
     let server: CastoreServer
     do throws(ServiceError) {
@@ -69,26 +82,7 @@ struct DaemonCommand: AsyncParsableCommand {
       if error.code == .invalidArgument { throw ValidationError(error.description) }
       throw error
     }
-    let patience = Duration.seconds(shutdownTimeout)
-    let isStopping = Guarded(false)
-    try SignalWatcher.watch([SIGINT, SIGTERM, SIGUSR1]) { signal in
-      if signal == SIGUSR1 {
-        let counts = server.callCounts.sorted { $0.key < $1.key }
-        logger.info("calls: \(counts.map { "\($0.key) \($0.value)" }.joined(separator: ", "))")
-        return
-      }
-      let isSecond = isStopping.withLock { stopping in
-        defer { stopping = true }
-        return stopping
-      }
-      if isSecond {
-        logger.notice("ending at once")
-        _exit(1)
-      }
-      logger.info("shutting down; running calls have \(patience) to end")
-      ServiceManager.notify("STOPPING=1")
-      server.shutDown(within: patience)
-    }
+    watched.begin(server)
     for address in server.addresses { logger.info("serving \(services.name) on \(address)") }
     ServiceManager.notify(
       "READY=1\nSTATUS=\(services.name) on \(server.addresses.joined(separator: ", "))"

@@ -34,7 +34,7 @@ struct ExportCommand: AsyncParsableCommand {
       let tree = FetchedTree(blobs: services.blobs, directories: services.walkedDirectories)
       exporter = TreeExporter(blobs: tree, directories: tree)
     }
-    try SignalWatcher.watch([SIGINT, SIGTERM]) { _ in exporter.cancel() }
+    try ProcessSignals.cancel { exporter.cancel() }
     let name = path.text
     let line = ProgressLine {
       let done = exporter.progress.snapshot

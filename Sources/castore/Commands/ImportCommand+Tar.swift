@@ -11,7 +11,7 @@ extension ImportCommand {
     let services = try await store.openServices(create: true)
     let input = try openInput(path)
     let sink = try services.makeSink()
-    try SignalWatcher.watch([SIGINT, SIGTERM]) { _ in sink.abandon() }
+    try ProcessSignals.cancel { sink.abandon() }
     var options = TarIngester.Options()
     options.sizeRule = directorySizeRule.rule
     if let stripComponents {

@@ -59,34 +59,48 @@ struct ImportCommand: AsyncParsableCommand {
   )
   var stripComponents: Int?
 
+  @Option(
+    help: ArgumentHelp(
+      "Import the paths that stand in a file, too, each ended by a newline, or by NUL where there is one "
+        + "at all (find -print0); - is standard input.",
+      valueName: "file"
+    )
+  )
+  var filesFrom: String?
+
   @Flag(help: "Print one JSON array.")
   var json = false
 
-  @Argument(help: "What to import.")
-  var paths: [String] = []
+  @Argument(help: "What to import; - stands for the paths on standard input, as with --files-from.")
+  var paths: [Arguments<String>] = []
 
   func validate() throws {
+    let count = paths.flatMap(\.values).count
     if tar != nil {
-      if !paths.isEmpty { throw ValidationError("--tar takes one archive, and no paths beside it") }
+      if count > 0 || filesFrom != nil {
+        throw ValidationError("--tar takes one archive, and no paths beside it")
+      }
       if skipSpecial { throw ValidationError("--skip-special does not go with --tar") }
-    } else if paths.isEmpty {
-      throw ValidationError("nothing to import: give paths, or an archive with --tar")
+    } else if count == 0 && filesFrom == nil {
+      throw ValidationError(
+        "nothing to import: give paths, a list of them with --files-from, or an archive with --tar"
+      )
     }
     if let stripComponents {
       if tar == nil { throw ValidationError("--strip-components goes with --tar") }
       if stripComponents < 0 { throw ValidationError("--strip-components must not be negative") }
     }
-    if name != nil && paths.count > 1 {
-      throw ValidationError("--name goes with one path")
+    if name != nil && count > 1 { throw ValidationError("--name goes with one path") }
+    if filesFrom == "-" && paths.flatMap(\.values).contains("-") {
+      throw ValidationError("standard input can be read once only")
     }
   }
 
   func run() async throws {
     if let tar { return try await importArchive(tar) }
     // Names are settled before anything is read: a bad one must not show up after an hour.
-    let imports = try paths.map(ArgumentBytes.bytes).map {
-      (path: $0, name: try defaultName(for: $0))
-    }
+    let imports = try givenPaths().map { (path: $0, name: try defaultName(for: $0)) }
+    if name != nil && imports.count > 1 { throw ValidationError("--name goes with one path") }
     var seen: Set<PathComponent> = []
     for (path, name) in imports where !seen.insert(name).inserted {
       throw ValidationError("two paths would be named '\(name)', one of them \(escaped(path))")
@@ -94,7 +108,7 @@ struct ImportCommand: AsyncParsableCommand {
     let services = try await store.openServices(create: true)
     let current = Guarded<TreeImporter?>(nil)
     let isStopped = Guarded(false)
-    try SignalWatcher.watch([SIGINT, SIGTERM]) { _ in
+    try ProcessSignals.cancel {
       isStopped.withLock { $0 = true }
       current.withLock { $0 }?.cancel()
     }
@@ -141,6 +155,20 @@ struct ImportCommand: AsyncParsableCommand {
     let line = ProgressLine(summary)
     defer { line.finish() }
     return try importer.run(path)
+  }
+
+  /// The paths of the command line and of the lists that it names, in order.
+  private func givenPaths() throws -> [[UInt8]] {
+    var result: [[UInt8]] = []
+    for argument in paths.flatMap(\.values) {
+      if argument == "-" {
+        result += try PathList.read("-")
+      } else {
+        result.append(ArgumentBytes.bytes(argument))
+      }
+    }
+    if let filesFrom { result += try PathList.read(filesFrom) }
+    return result
   }
 
   private func defaultName(for path: [UInt8]) throws -> PathComponent {

@@ -4,15 +4,16 @@ import CastoreStorage
 import FUSE
 import Glibc
 import Logging
-import Platform
 
 struct MountCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "mount",
     abstract: "Mount the store, read-only, until it is unmounted or a signal comes.",
     discussion: """
-      Shows named roots and Nix store paths side by side. Runs in the foreground. SIGINT and SIGTERM unmount; a mount that is still in use disappears \
-      at once and is served until its last user leaves, or a second signal comes. \
+      Shows named roots and Nix store paths side by side. Runs in the foreground. SIGINT, \
+      SIGTERM and SIGHUP (unless it was ignored at the start, as nohup has it) unmount; a mount that is \
+      still in use disappears at once and is served until its last user leaves, or a second signal comes. \
+      Every other signal that ends a process unmounts first. \
       SIGUSR1 reports how many requests of each sort the kernel sent.
       """
   )
@@ -31,6 +32,9 @@ struct MountCommand: AsyncParsableCommand {
   @Flag(help: "Let other users in. For ordinary users /etc/fuse.conf must allow it.")
   var allowOther = false
 
+  @Flag(help: "Mount also where there are files or another mount, and hide them.")
+  var nonEmpty = false
+
   @Option(help: "How many threads answer the kernel; default: one for each core, at least two.")
   var threads: Int?
 
@@ -46,7 +50,7 @@ struct MountCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let logger = makeLogger()
+    let logger = try makeLogger()
     let services = try await store.openServices()
     let decision = await decideDataPath(services)
     // A store elsewhere may have millions of names.
@@ -67,39 +71,31 @@ struct MountCommand: AsyncParsableCommand {
     options.subtype = "castore"
     options.allowOther = allowOther
     options.threads = threads
+    options.requiresEmptyMountPoint = !nonEmpty
     options.readAheadKiB = 1024
     var configuration = SessionConfiguration()
     configuration.onFault = { logger.error("\($0)") }
-    // Watched before there is a mount: a signal in between must not leave a dead one behind.
-    let state = Guarded((mount: Mount?.none, isStopped: false))
-    try SignalWatcher.watch([SIGINT, SIGTERM, SIGUSR1]) { signal in
-      let mount = state.withLock { state in
-        if signal != SIGUSR1 { state.isStopped = true }
-        return state.mount
-      }
-      guard let mount else { return }
-      if signal == SIGUSR1 {
-        logger.info(
-          "\(fileSystem.nodeCount) nodes known; requests: \(mount.session.requestCounts)"
-        )
-      } else {
-        Self.unmount(mount, logger)
-      }
+    let watched = try WatchedService<Mount> { mount in
+      logger.info("\(fileSystem.nodeCount) nodes known; requests: \(mount.session.requestCounts)")
+    } end: { mount, ending in
+      Self.unmount(mount, ending, logger)
     }
-    let mount = try Mount(
-      fileSystem,
-      at: mountpoint,
-      options: options,
-      configuration: configuration
-    )
+    let mount: Mount
+    do throws(MountError) {
+      mount = try Mount(
+        fileSystem,
+        at: mountpoint,
+        options: options,
+        configuration: configuration
+      )
+    } catch {
+      guard case .occupied = error else { throw error }
+      throw CommandError("\(error); --non-empty hides what is there")
+    }
+    watched.begin(mount)
     logger.info("data path \(decision.path.rawValue): \(decision.reason)")
     logger.info("mounted \(services.name) at \(mount.path)")
     ServiceManager.notify("READY=1\nSTATUS=\(services.name) at \(mount.path)")
-    let isStopped = state.withLock { state in
-      state.mount = mount
-      return state.isStopped
-    }
-    if isStopped { Self.unmount(mount, logger) }
     // Suspended, not blocked: on one core this may be the only thread that tasks have.
     let end = await mount.ended()
     ServiceManager.notify("STOPPING=1")
@@ -139,17 +135,20 @@ struct MountCommand: AsyncParsableCommand {
     }
   }
 
-  private static func unmount(_ mount: Mount, _ logger: Logger) {
+  private static func unmount(
+    _ mount: Mount,
+    _ ending: ProcessSignals.Ending,
+    _ logger: Logger
+  ) {
     ServiceManager.notify("STOPPING=1")
     do {
       switch try mount.unmount() {
       case .ended: break
+      case .detached where ending == .atOnce: break
       case .detached:
         logger.notice(
           "\(mount.path) is in use: detached, serving until its last user leaves or another signal"
         )
-        // From now on a signal does what it does by itself: it ends the process.
-        SignalWatcher.restore([SIGINT, SIGTERM])
       }
     } catch {
       logger.error("unmounting \(mount.path): \(error)")

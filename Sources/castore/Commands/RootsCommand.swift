@@ -66,11 +66,11 @@ struct RootsCommand: AsyncParsableCommand {
     @OptionGroup var store: StoreOptions
 
     @Argument(help: "The names.")
-    var names: [String]
+    var names: [Arguments<String>]
 
     func run() async throws {
       let services = try await store.openServices()
-      for text in names {
+      for text in names.flatMap(\.values) {
         let name = try parseRootName(text)
         guard try await services.registry().dropRoot(name) else {
           throw CommandError("there is no root named '\(name)' in \(services.name)")

@@ -11,7 +11,8 @@ struct VirtioFSCommand: AsyncParsableCommand {
     commandName: "virtiofs",
     abstract: "Serve the store to virtual machines, as a vhost-user device on a Unix socket.",
     discussion: """
-      Runs in the foreground until SIGINT or SIGTERM. One machine is served at a time; when it is gone \
+      Runs in the foreground until SIGINT, SIGTERM or SIGHUP (unless it was ignored at the start, as nohup \
+      has it). Every other signal that ends a process removes the socket first. One machine is served at a time; when it is gone \
       the next may connect. The machine's memory must be shared with this process: see docs/virtiofs.md. \
       SIGUSR1 reports how many requests of each sort the guest sent.
       """
@@ -65,7 +66,7 @@ struct VirtioFSCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let logger = makeLogger()
+    let logger = try makeLogger()
     let services = try await store.openServices()
     // A store elsewhere may have millions of names.
     let options = try look.options(listsRoot: services.local != nil)
@@ -88,6 +89,12 @@ struct VirtioFSCommand: AsyncParsableCommand {
     }
     var session = SessionConfiguration()
     session.onFault = { logger.error("\($0)") }
+    let watched = try WatchedService<VirtioFSServer> { server in
+      logger.info("\(fileSystem.nodeCount) nodes known; requests: \(server.session.requestCounts)")
+    } end: { server, ending in
+      if ending == .atOnce { server.removeSocket() }
+      server.stop()
+    }
     let server = try VirtioFSServer(
       fileSystem,
       socket: socket,
@@ -95,15 +102,7 @@ struct VirtioFSCommand: AsyncParsableCommand {
       configuration: configuration,
       sessionConfiguration: session
     )
-    try SignalWatcher.watch([SIGINT, SIGTERM, SIGUSR1]) { signal in
-      if signal == SIGUSR1 {
-        logger.info(
-          "\(fileSystem.nodeCount) nodes known; requests: \(server.session.requestCounts)"
-        )
-      } else {
-        server.stop()
-      }
-    }
+    watched.begin(server)
     logger.info("serving \(services.name) on \(socket)")
     ServiceManager.notify("READY=1\nSTATUS=\(services.name) on \(socket)")
     // On a thread of its own: on one core this may be the only thread that tasks have.

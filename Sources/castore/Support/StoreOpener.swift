@@ -106,8 +106,9 @@ final class StoreOpener: Sendable {
   }
 
   private func local(path: String, create: Bool) throws(ServiceError) -> LocalStore {
+    let path = try StoreAddress.expandingHome(path)
     // One index must not be opened twice by one process.
-    try locals.withLock { (locals) throws(ServiceError) in
+    return try locals.withLock { (locals) throws(ServiceError) in
       if let store = locals[path] { return store }
       let store: LocalStore
       do throws(ServiceError) {

@@ -10,7 +10,7 @@ struct StoreOptions: ParsableArguments {
     name: .customLong("store"),
     help: ArgumentHelp(
       """
-      The store: local:PATH, memory:, grpc+http://HOST[:PORT], grpc+https://HOST[:PORT] or \
+      The store: local:PATH or PATH, memory:, grpc+http://HOST[:PORT], grpc+https://HOST[:PORT] or \
       grpc+unix:///PATH (default: $CASTORE_STORE, or local:~/.local/share/castore).
       """,
       valueName: "url"
@@ -20,7 +20,7 @@ struct StoreOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Keep what is read from a store elsewhere in this one: local:PATH.",
+      "Keep what is read from a store elsewhere in this one: local:PATH or PATH.",
       valueName: "url"
     )
   )
@@ -88,33 +88,33 @@ struct StoreOptions: ParsableArguments {
       var services = try await openMain(opener, create: create)
       if let blobService {
         services.replace(
-          try await opener.open(blobService, from: "--blob-service"),
+          try await opener.open(StoreAddress.url(blobService), from: "--blob-service"),
           only: .blobs,
           named: blobService
         )
       }
       if let directoryService {
         services.replace(
-          try await opener.open(directoryService, from: "--directory-service"),
+          try await opener.open(StoreAddress.url(directoryService), from: "--directory-service"),
           only: .directories,
           named: directoryService
         )
       }
       if let rootService {
         services.replace(
-          try await opener.open(rootService, from: "--root-service"),
+          try await opener.open(StoreAddress.url(rootService), from: "--root-service"),
           only: .roots,
           named: rootService
         )
       }
       if let pathInfoService {
         services.replace(
-          try await opener.open(pathInfoService, from: "--path-info-service"),
+          try await opener.open(StoreAddress.url(pathInfoService), from: "--path-info-service"),
           only: .pathInfos,
           named: pathInfoService
         )
       }
-      if let cache { services = try await services.cached(in: cache, opener) }
+      if let cache { services = try await services.cached(in: StoreAddress.url(cache), opener) }
       services.near = services.local ?? opener.onlyLocalStore
       return services
     } catch {
@@ -130,7 +130,11 @@ struct StoreOptions: ParsableArguments {
   func openOther(_ url: String, create: Bool, from option: String) async throws -> Services {
     let opener = StoreOpener(trustedCertificates: trustedCertificates)
     do throws(ServiceError) {
-      var services = try await opener.openStore(url, create: create, from: option)
+      var services = try await opener.openStore(
+        StoreAddress.url(url),
+        create: create,
+        from: option
+      )
       services.near = services.local ?? opener.onlyLocalStore
       return services
     } catch {
@@ -160,7 +164,8 @@ struct StoreOptions: ParsableArguments {
   }
 
   private func storeURL() throws -> String {
-    try url ?? environment("CASTORE_STORE") ?? "local:" + Self.defaultPath()
+    try (url ?? environment("CASTORE_STORE")).map(StoreAddress.url)
+      ?? "local:" + Self.defaultPath()
   }
 
   private func localPath(of url: String) throws -> String {
@@ -173,7 +178,8 @@ struct StoreOptions: ParsableArguments {
   }
 
   private func open(path: String, create: Bool) throws -> LocalStore {
-    try LocalStore(path: path, create: create)
+    let path = try StoreAddress.expandingHome(path)
+    return try LocalStore(path: path, create: create)
   }
 
   private static func defaultPath() throws -> String {

@@ -36,7 +36,8 @@ struct Castore: Sendable {
     try Child(
       wrapper + [Self.binary] + words,
       scratch: scratch,
-      environment: ["CASTORE_STORE": "local:" + storePath],
+      // The runtime's own way to die takes long, and reads its options from here.
+      environment: ["CASTORE_STORE": "local:" + storePath, "SWIFT_BACKTRACE": "enable=no"],
       folder: folder,
       outputTo: outputTo
     )

@@ -24,23 +24,25 @@ struct NixAddCommand: AsyncParsableCommand {
   var name: String?
 
   @Argument(help: "What to store.")
-  var paths: [String]
+  var paths: [Arguments<String>]
 
   func validate() throws {
-    if name != nil && paths.count > 1 {
+    if name != nil && paths.flatMap(\.values).count > 1 {
       throw ValidationError("--name goes with one path")
     }
   }
 
   func run() async throws {
     // Names are settled before anything is read.
-    let adds = try paths.map(ArgumentBytes.bytes).map { (path: $0, name: try storeName(for: $0)) }
+    let adds = try paths.flatMap(\.values).map(ArgumentBytes.bytes).map {
+      (path: $0, name: try storeName(for: $0))
+    }
     let services = try await store.openServices(create: true)
     services.local?.expectBulkReading()
     let infos = try signing.pathInfos(of: services)
     let calculator = services.calculator
     let importing = CancellableImport()
-    try SignalWatcher.watch([SIGINT, SIGTERM]) { _ in importing.cancel() }
+    try ProcessSignals.cancel { importing.cancel() }
     for (path, name) in adds {
       let node = try importing.run(path, into: services.makeSink())
       let summary = try await calculator.calculateNAR(of: node)

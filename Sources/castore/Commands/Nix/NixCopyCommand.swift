@@ -39,7 +39,7 @@ struct NixCopyCommand: AsyncParsableCommand {
     let infos = try signing.pathInfos(of: services)
     let calculator = services.calculator
     let importing = CancellableImport()
-    try SignalWatcher.watch([SIGINT, SIGTERM]) { _ in importing.cancel() }
+    try ProcessSignals.cancel { importing.cancel() }
     var base = ArgumentBytes.bytes(root)
     while base.last == UInt8(ascii: "/") { base.removeLast() }
     for (place, entry) in document.entries.enumerated() {

@@ -3,6 +3,7 @@ import Castore
 import CastoreStorage
 import Glibc
 import NixStore
+import Platform
 
 struct NixDumpCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -20,13 +21,16 @@ struct NixDumpCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    // A closed pipe is an error with a message, not a silent end.
-    signal(SIGPIPE, SIG_IGN)
     let services = try await store.openServices()
     let node = try await path.resolve(in: services)
     if let store = services.local {
       store.expectBulkReading()
-      try NARRenderer(blobs: store, directories: store).render(node, toDescriptor: 1)
+      do {
+        try NARRenderer(blobs: store, directories: store).render(node, toDescriptor: 1)
+      } catch {
+        if let cause = error.cause as? Errno, cause.code == EPIPE { throw ReaderGone() }
+        throw error
+      }
     } else {
       try await services.renderNAR(node) { bytes in try Output.write(bytes) }
       await services.settle()

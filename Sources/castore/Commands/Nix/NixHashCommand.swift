@@ -22,12 +22,12 @@ struct NixHashCommand: AsyncParsableCommand {
   var flat = false
 
   @Argument(help: "ROOT, ROOT/PATH or store paths.")
-  var paths: [StorePath]
+  var paths: [Arguments<StorePath>]
 
   func run() async throws {
     let services = try await store.openServices()
     services.local?.expectBulkReading()
-    for path in paths {
+    for path in paths.flatMap(\.values) {
       let node = try await path.resolve(in: services)
       if flat && node.kind != .file {
         throw CommandError("'\(path.text)' is not a file, so it has no flat hash")

@@ -17,10 +17,10 @@ struct NixPathInfoCommand: AsyncParsableCommand {
   var json = false
 
   @Argument(help: "Store paths.")
-  var paths: [String] = []
+  var paths: [Arguments<String>] = []
 
   func run() async throws {
-    let paths = try paths.map(parseStorePath)
+    let paths = try paths.flatMap(\.values).map(parseStorePath)
     let services = try await store.openServices()
     let output = JSONArrayOutput()
     func show(_ info: PathInfo) throws {

@@ -37,7 +37,7 @@ struct NixRestoreCommand: AsyncParsableCommand {
     let name = try parseRootName(name)
     let services = try await store.openServices(create: true)
     let sink = try services.makeSink()
-    try SignalWatcher.watch([SIGINT, SIGTERM]) { _ in sink.abandon() }
+    try ProcessSignals.cancel { sink.abandon() }
     var options = NARIngester.Options()
     options.sizeRule = directorySizeRule.rule
     options.hashes = false

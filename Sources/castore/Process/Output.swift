@@ -1,6 +1,8 @@
 import Glibc
+import Platform
 
-/// Standard output, written whole: a closed pipe or a full disk is an error, not silence.
+/// Standard output, written whole: a full disk is an error, not silence. A reader who goes away ends the
+/// command quietly, see `ReaderGone`.
 enum Output {
   /// Writes bytes.
   static func write(_ bytes: UnsafeRawBufferPointer) throws {
@@ -8,8 +10,10 @@ enum Output {
     while !rest.isEmpty {
       let count = Glibc.write(1, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
       if count < 0 {
-        if errno == EINTR { continue }
-        throw CommandError("writing to standard output: \(String(cString: strerror(errno)))")
+        let error = Errno.current
+        if error.code == EINTR { continue }
+        if error.code == EPIPE { throw ReaderGone() }
+        throw CommandError("writing to standard output: \(error)")
       }
       rest = rest.dropFirst(count)
     }
@@ -26,10 +30,17 @@ enum Output {
   }
 }
 
+/// Whoever read standard output reads no more. The command ends as SIGPIPE ends one, without a word.
+struct ReaderGone: Error {}
+
 /// Standard error, best effort.
 func note(_ text: String) {
   let bytes = [UInt8](text.utf8) + [0x0A]
-  _ = bytes.withUnsafeBytes { Glibc.write(2, $0.baseAddress, $0.count) }
+  if LogWriter.shared.isStarted {
+    LogWriter.shared.write(bytes)
+  } else {
+    writeStandardError(bytes)
+  }
 }
 
 /// A failure whose message says it all.

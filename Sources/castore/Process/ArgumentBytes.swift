@@ -1,4 +1,5 @@
 import ArgumentParser
+import CLinux
 import Castore
 import Glibc
 
@@ -9,11 +10,16 @@ import Glibc
 /// is such a character already is taken apart in the same way, so that nothing has two readings.
 enum ArgumentBytes {
   /// The arguments after the command's own name.
+  ///
+  /// The standard library reads them from `/proc`, which need not be there, and repairs what is not UTF-8,
+  /// which changes names.
   static var all: [String] {
+    guard let first = CLinux_arguments(), first.pointee != nil else { return [] }
     var arguments: [String] = []
-    for index in 1..<max(1, Int(CommandLine.argc)) {
-      guard let argument = CommandLine.unsafeArgv[index] else { break }
+    var next = first + 1
+    while let argument = next.pointee {
       arguments.append(text(UnsafeRawBufferPointer(start: argument, count: strlen(argument))))
+      next += 1
     }
     return arguments
   }
