@@ -227,6 +227,8 @@ let package = Package(
         "FileTree", "NixCompat", "NixStore", "Platform", "castore", "fs-client", logging,
       ]
     ),
+    // What is shown about protocols, apart from the code: run by spin.
+    .testTarget(name: "ModelTests", dependencies: ["CastoreTestSupport"]),
     // Starts a program where something is limited or forbidden.
     .executableTarget(
       name: "start-limited",

@@ -11,6 +11,7 @@ packages=(
   squashfs-tools squashfuse bindfs erofs-utils # peers in tests and benchmarks
   openssl python3-venv            # certificates, and a gRPC client of another language, for tests
   zstd                            # a peer in tests
+  spin gcc libc6-dev              # the model of collections
   "$@"                            # what the caller needs besides
 )
 
