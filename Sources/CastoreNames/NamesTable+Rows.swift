@@ -144,7 +144,7 @@ extension SQLConnection {
   }
 
   /// Reads a row and checks it against its checksum.
-  func decode(_ row: borrowing SQLRow, _ table: NamesTable) throws(ServiceError) -> NamesRow {
+  func decode(_ row: SQLRow, _ table: NamesTable) throws(ServiceError) -> NamesRow {
     var columns: [SQLValue] = []
     let kinds = table.columns
     columns.reserveCapacity(kinds.count)

@@ -1,5 +1,5 @@
 package import Castore
-package import Glibc
+internal import Glibc
 internal import Platform
 
 extension SQLiteNames {
@@ -11,7 +11,7 @@ extension SQLiteNames {
   /// - Parameter permissions: Those of the file; the files beside it get the same.
   package static func create(
     at path: String,
-    permissions: mode_t = 0o600
+    permissions: UInt32 = 0o600
   ) throws(ServiceError) {
     var status = stat()
     if lstat(path, &status) == 0 { return }

@@ -67,7 +67,7 @@ final class SQLConnection {
   func query(
     _ sql: String,
     _ values: [SQLValue] = [],
-    _ body: (borrowing SQLRow) throws(ServiceError) -> Bool
+    _ body: (SQLRow) throws(ServiceError) -> Bool
   ) throws(ServiceError) {
     let statement = try prepared(sql)
     defer {

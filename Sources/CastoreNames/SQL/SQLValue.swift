@@ -17,8 +17,9 @@ enum SQLValue {
   }
 }
 
-/// A row of a result, valid only while the call that lends it runs.
-struct SQLRow: ~Copyable {
+/// A row of a result, valid only while the call that lends it runs. (Copyable, because 6.3.1 crashes while
+/// optimizing calls that borrow one that is not.)
+struct SQLRow {
   private let statement: OpaquePointer
   private let path: String
 
