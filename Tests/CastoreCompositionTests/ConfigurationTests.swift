@@ -70,7 +70,7 @@ struct ConfigurationTests {
   func shared() async throws {
     let made = MemoryBlobService()
     var registry = ServiceRegistry.standard
-    registry.addBlobs(type: "once") { (_, scope) async throws(ServiceError) in made }
+    registry.add(ServiceKinds.blobs, type: "once") { (_, scope) async throws(ServiceError) in made }
     let file = try CompositionFile(
       toml: """
         blobservices.a.type = "memory"

@@ -3,19 +3,13 @@ import TOMLKit
 
 /// The services that a TOML file describes, by kind and name.
 public struct CompositionFile: Sendable {
-  /// `[blobservices.NAME]`
-  public var blobs: [String: ServiceFields] = [:]
-  /// `[directoryservices.NAME]`
-  public var directories: [String: ServiceFields] = [:]
-  /// `[pathinfoservices.NAME]`
-  public var pathInfos: [String: ServiceFields] = [:]
+  // By the names of the tables.
+  private var tables: [String: [String: ServiceFields]] = [:]
 
-  /// `[rootservices.NAME]`: our own, existing files have none.
-  public var roots: [String: ServiceFields] = [:]
-
-  private static let kinds = [
-    "blobservices", "directoryservices", "pathinfoservices", "rootservices",
-  ]
+  /// The services of a kind, by name.
+  public func services<Service>(of kind: ServiceKind<Service>) -> [String: ServiceFields] {
+    tables[kind.tableName] ?? [:]
+  }
 
   /// Reads a file's text.
   ///
@@ -30,16 +24,15 @@ public struct CompositionFile: Sendable {
     } catch {
       throw ServiceError(.invalidArgument, "\(name): cannot be read", cause: error)
     }
-    if let stray = root.keys.first(where: { !Self.kinds.contains($0) }) {
+    if let stray = root.keys.first(where: { !ServiceKinds.tableNames.contains($0) }) {
       throw ServiceError(
         .invalidArgument,
-        "\(name): unknown table \"\(stray)\"; expected \(Self.kinds.joined(separator: ", "))"
+        "\(name): unknown table \"\(stray)\"; expected \(ServiceKinds.tableNames.joined(separator: ", "))"
       )
     }
-    blobs = try Self.services("blobservices", in: root, name)
-    directories = try Self.services("directoryservices", in: root, name)
-    pathInfos = try Self.services("pathinfoservices", in: root, name)
-    roots = try Self.services("rootservices", in: root, name)
+    for table in ServiceKinds.tableNames {
+      tables[table] = try Self.services(table, in: root, name)
+    }
   }
 
   private static func services(

@@ -5,21 +5,22 @@ import NixStore
 import Platform
 
 extension ServiceRegistry {
-  /// Memory and the combinators, for path infos.
+  /// The combinators for path infos.
   mutating func addStandardPathInfos() {
-    addPathInfos(type: "memory") { (_, _) async throws(ServiceError) in MemoryPathInfoService() }
-    addPathInfos(type: "cache") { (fields, scope) async throws(ServiceError) in
-      let near = try await scope.pathInfos(fields.requiredString("near"))
-      let far = try await scope.pathInfos(fields.requiredString("far"))
+    add(ServiceKinds.pathInfos, type: "cache") { (fields, scope) async throws(ServiceError) in
+      let near = try await scope.service(ServiceKinds.pathInfos, fields.requiredString("near"))
+      let far = try await scope.service(ServiceKinds.pathInfos, fields.requiredString("far"))
       return CachingPathInfoService(near: near, far: far)
     }
-    addPathInfos(type: "readonly") { (fields, scope) async throws(ServiceError) in
-      ReadOnlyPathInfoService(try await scope.pathInfos(fields.requiredString("inner")))
+    add(ServiceKinds.pathInfos, type: "readonly") { (fields, scope) async throws(ServiceError) in
+      ReadOnlyPathInfoService(
+        try await scope.service(ServiceKinds.pathInfos, fields.requiredString("inner"))
+      )
     }
-    addPathInfos(type: "lru", make: Self.lruPathInfos)
+    add(ServiceKinds.pathInfos, type: "lru", make: Self.lruPathInfos)
     // The second is what existing files say.
     for type in ["signing", "keyfile-signing"] {
-      addPathInfos(type: type, make: Self.signingPathInfos)
+      add(ServiceKinds.pathInfos, type: type, make: Self.signingPathInfos)
     }
   }
 
@@ -37,7 +38,7 @@ extension ServiceRegistry {
     _ fields: inout ServiceFields,
     _ scope: CompositionScope
   ) async throws(ServiceError) -> any PathInfoService {
-    let inner = try await scope.pathInfos(fields.requiredString("inner"))
+    let inner = try await scope.service(ServiceKinds.pathInfos, fields.requiredString("inner"))
     let file = try fields.requiredString("keyfile")
     let text: String
     do throws(Errno) {

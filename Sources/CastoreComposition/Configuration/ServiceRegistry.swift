@@ -30,50 +30,26 @@ public struct OpenedServices: Sendable {
 ///
 /// Filled by whoever knows them: this module knows of memory and of stores made of stores.
 public struct ServiceRegistry: Sendable {
-  /// Says how root names of a type in a composition file are made.
-  public mutating func addRoots(type: String, make: @escaping MakeRoots) {
-    rootTypes[type] = RootType(make: make)
-  }
-
   /// Opens what a URL names.
   public typealias OpenURL = @Sendable (ServiceURL) async throws(ServiceError) -> OpenedServices
-  /// Makes a blob service of the fields of a composition file.
-  public typealias MakeBlobs =
-    @Sendable (inout ServiceFields, CompositionScope) async throws(ServiceError) -> any BlobService
-  /// Makes a directory service of the fields of a composition file.
-  public typealias MakeDirectories =
-    @Sendable (inout ServiceFields, CompositionScope) async throws(ServiceError)
-    -> any DirectoryService
-  /// Makes root names of the fields of a composition file.
-  public typealias MakeRoots =
-    @Sendable (inout ServiceFields, CompositionScope) async throws(ServiceError) -> any RootNodes
-  /// Makes a path info service of the fields of a composition file.
-  public typealias MakePathInfos =
-    @Sendable (inout ServiceFields, CompositionScope) async throws(ServiceError)
-    -> any PathInfoService
+  /// Makes a service of the fields of a composition file.
+  public typealias Make<Service> =
+    @Sendable (inout ServiceFields, CompositionScope) async throws(ServiceError) -> Service
+  /// Opens the store that the fields of a composition file name.
+  public typealias OpenStore =
+    @Sendable (inout ServiceFields) async throws(ServiceError) -> OpenedServices
 
   // In structs: the compiler (6.3.1) crashes on functions with typed errors as dictionary values.
   private struct Scheme {
     var open: OpenURL
   }
-  struct BlobType {
-    var make: MakeBlobs
-  }
-  struct DirectoryType {
-    var make: MakeDirectories
-  }
-  struct RootType {
-    var make: MakeRoots
-  }
-  struct PathInfoType {
-    var make: MakePathInfos
+  struct Kind<Service: Sendable>: Sendable {
+    var make: Make<Service>
   }
 
   private var schemes: [String: Scheme] = [:]
-  private(set) var blobTypes: [String: BlobType] = [:]
-  private(set) var directoryTypes: [String: DirectoryType] = [:]
-  private(set) var rootTypes: [String: RootType] = [:]
-  private(set) var pathInfoTypes: [String: PathInfoType] = [:]
+  // By kind and type; each is a `Kind` of its kind.
+  private var types: [ServiceKey: any Sendable] = [:]
 
   /// A registry of nothing.
   public init() {}
@@ -83,19 +59,42 @@ public struct ServiceRegistry: Sendable {
     schemes[scheme] = Scheme(open: open)
   }
 
-  /// Says how blob services of a type in a composition file are made.
-  public mutating func addBlobs(type: String, make: @escaping MakeBlobs) {
-    blobTypes[type] = BlobType(make: make)
+  /// Says how services of a kind and a type in a composition file are made.
+  public mutating func add<Service>(
+    _ kind: ServiceKind<Service>,
+    type: String,
+    make: @escaping Make<Service>
+  ) {
+    types[ServiceKey(kind, type)] = Kind(make: make)
   }
 
-  /// Says how directory services of a type in a composition file are made.
-  public mutating func addDirectories(type: String, make: @escaping MakeDirectories) {
-    directoryTypes[type] = DirectoryType(make: make)
+  /// Says how stores of a type in a composition file are opened, which have services of all kinds.
+  public mutating func addStore(type: String, open: @escaping OpenStore) {
+    addStore(type, ServiceKinds.blobs, open)
+    addStore(type, ServiceKinds.directories, open)
+    addStore(type, ServiceKinds.roots, open)
+    addStore(type, ServiceKinds.pathInfos, open)
   }
 
-  /// Says how path info services of a type in a composition file are made.
-  public mutating func addPathInfos(type: String, make: @escaping MakePathInfos) {
-    pathInfoTypes[type] = PathInfoType(make: make)
+  private mutating func addStore<Service>(
+    _ type: String,
+    _ kind: ServiceKind<Service>,
+    _ open: @escaping OpenStore
+  ) {
+    add(kind, type: type) { (fields, _) async throws(ServiceError) in
+      guard let service = try await open(&fields)[keyPath: kind.place] else {
+        throw fields.refusal("is of a type that has no \(kind.tableName)")
+      }
+      return service
+    }
+  }
+
+  func type<Service>(_ name: String, of kind: ServiceKind<Service>) -> Kind<Service>? {
+    types[ServiceKey(kind, name)] as? Kind<Service>
+  }
+
+  func typeNames<Service>(of kind: ServiceKind<Service>) -> [String] {
+    types.keys.filter { $0.tableName == kind.tableName }.map(\.name).sorted()
   }
 
   /// Opens what a URL names.
@@ -126,9 +125,7 @@ public struct ServiceRegistry: Sendable {
 
   private mutating func addMemory() {
     addScheme("memory", open: Self.openMemory)
-    addBlobs(type: "memory", make: Self.memoryBlobs)
-    addDirectories(type: "memory", make: Self.memoryDirectories)
-    addRoots(type: "memory") { (_, _) async throws(ServiceError) in MemoryRootNodes() }
+    addStore(type: "memory") { (_) async throws(ServiceError) in Self.memory }
   }
 
   private static func openMemory(_ url: ServiceURL) async throws(ServiceError) -> OpenedServices {
@@ -136,26 +133,16 @@ public struct ServiceRegistry: Sendable {
       throw url.refusal("memory has no host and no path", expected: "memory:")
     }
     _ = try url.parameters([])
-    return OpenedServices(
+    return memory
+  }
+
+  private static var memory: OpenedServices {
+    OpenedServices(
       blobs: MemoryBlobService(),
       directories: MemoryDirectoryService(),
       roots: MemoryRootNodes(),
       pathInfos: MemoryPathInfoService()
     )
-  }
-
-  private static func memoryBlobs(
-    _ fields: inout ServiceFields,
-    _ scope: CompositionScope
-  ) async throws(ServiceError) -> any BlobService {
-    MemoryBlobService()
-  }
-
-  private static func memoryDirectories(
-    _ fields: inout ServiceFields,
-    _ scope: CompositionScope
-  ) async throws(ServiceError) -> any DirectoryService {
-    MemoryDirectoryService()
   }
 
   private static func lruDirectories(
@@ -169,30 +156,34 @@ public struct ServiceRegistry: Sendable {
   }
 
   private mutating func addCombinators() {
-    addBlobs(type: "cache") { (fields, scope) async throws(ServiceError) in
-      let near = try await scope.blobs(fields.requiredString("near"))
-      let far = try await scope.blobs(fields.requiredString("far"))
+    add(ServiceKinds.blobs, type: "cache") { (fields, scope) async throws(ServiceError) in
+      let near = try await scope.service(ServiceKinds.blobs, fields.requiredString("near"))
+      let far = try await scope.service(ServiceKinds.blobs, fields.requiredString("far"))
       return CachingBlobService(near: near, far: far, writes: .both)
     }
-    addBlobs(type: "combined") { (fields, scope) async throws(ServiceError) in
-      let near = try await scope.blobs(fields.requiredString("near", "local"))
-      let far = try await scope.blobs(fields.requiredString("far", "remote"))
+    add(ServiceKinds.blobs, type: "combined") { (fields, scope) async throws(ServiceError) in
+      let near = try await scope.service(ServiceKinds.blobs, fields.requiredString("near", "local"))
+      let far = try await scope.service(ServiceKinds.blobs, fields.requiredString("far", "remote"))
       return CachingBlobService(near: near, far: far, writes: .near)
     }
-    addBlobs(type: "readonly") { (fields, scope) async throws(ServiceError) in
-      ReadOnlyBlobService(try await scope.blobs(fields.requiredString("inner")))
+    add(ServiceKinds.blobs, type: "readonly") { (fields, scope) async throws(ServiceError) in
+      ReadOnlyBlobService(
+        try await scope.service(ServiceKinds.blobs, fields.requiredString("inner"))
+      )
     }
-    addDirectories(type: "cache") { (fields, scope) async throws(ServiceError) in
-      let near = try await scope.directories(fields.requiredString("near"))
-      let far = try await scope.directories(fields.requiredString("far"))
+    add(ServiceKinds.directories, type: "cache") { (fields, scope) async throws(ServiceError) in
+      let near = try await scope.service(ServiceKinds.directories, fields.requiredString("near"))
+      let far = try await scope.service(ServiceKinds.directories, fields.requiredString("far"))
       return CachingDirectoryService(near: near, far: far)
     }
-    addDirectories(type: "readonly") { (fields, scope) async throws(ServiceError) in
-      ReadOnlyDirectoryService(try await scope.directories(fields.requiredString("inner")))
+    add(ServiceKinds.directories, type: "readonly") { (fields, scope) async throws(ServiceError) in
+      ReadOnlyDirectoryService(
+        try await scope.service(ServiceKinds.directories, fields.requiredString("inner"))
+      )
     }
-    addDirectories(type: "lru", make: Self.lruDirectories)
-    addRoots(type: "cache") { (fields, scope) async throws(ServiceError) in
-      let far = try await scope.roots(fields.requiredString("far"))
+    add(ServiceKinds.directories, type: "lru", make: Self.lruDirectories)
+    add(ServiceKinds.roots, type: "cache") { (fields, scope) async throws(ServiceError) in
+      let far = try await scope.service(ServiceKinds.roots, fields.requiredString("far"))
       return CachingRootNodes(far: far, file: try fields.requiredString("path"))
     }
   }

@@ -20,17 +20,8 @@ package final class GRPCServices: Sendable {
     for scheme in Self.schemes {
       registry.addScheme(scheme) { [self] url async throws(ServiceError) in try await open(url) }
     }
-    registry.addBlobs(type: "grpc") { [self] (fields, _) async throws(ServiceError) in
-      GRPCBlobService(try await peer(for: ServiceURL(fields.requiredString("url"))))
-    }
-    registry.addDirectories(type: "grpc") { [self] (fields, _) async throws(ServiceError) in
-      GRPCDirectoryService(try await peer(for: ServiceURL(fields.requiredString("url"))))
-    }
-    registry.addRoots(type: "grpc") { [self] (fields, _) async throws(ServiceError) in
-      GRPCRootNodes(try await peer(for: ServiceURL(fields.requiredString("url"))))
-    }
-    registry.addPathInfos(type: "grpc") { [self] (fields, _) async throws(ServiceError) in
-      GRPCPathInfoService(try await peer(for: ServiceURL(fields.requiredString("url"))))
+    registry.addStore(type: "grpc") { [self] fields async throws(ServiceError) in
+      try await open(ServiceURL(fields.requiredString("url")))
     }
   }
 

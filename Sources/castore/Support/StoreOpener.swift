@@ -74,27 +74,21 @@ final class StoreOpener: Sendable {
     var registry = ServiceRegistry.standard
     grpc.register(in: &registry)
     registry.addScheme("local") { [self] url async throws(ServiceError) in
-      let store = try local(url, create: true)
-      return OpenedServices(
-        blobs: store,
-        directories: store,
-        roots: store,
-        pathInfos: store.pathInfos
-      )
+      Self.services(of: try local(url, create: true))
     }
-    registry.addBlobs(type: "local") { [self] (fields, _) async throws(ServiceError) in
-      try local(path: fields.requiredString("path"), create: true)
-    }
-    registry.addDirectories(type: "local") { [self] (fields, _) async throws(ServiceError) in
-      try local(path: fields.requiredString("path"), create: true)
-    }
-    registry.addPathInfos(type: "local") { [self] (fields, _) async throws(ServiceError) in
-      try local(path: fields.requiredString("path"), create: true).pathInfos
-    }
-    registry.addRoots(type: "local") { [self] (fields, _) async throws(ServiceError) in
-      try local(path: fields.requiredString("path"), create: true)
+    registry.addStore(type: "local") { [self] fields async throws(ServiceError) in
+      Self.services(of: try local(path: fields.requiredString("path"), create: true))
     }
     return registry
+  }
+
+  private static func services(of store: LocalStore) -> OpenedServices {
+    OpenedServices(
+      blobs: store,
+      directories: store,
+      roots: store,
+      pathInfos: store.pathInfos
+    )
   }
 
   /// Opens a local store by its URL.

@@ -54,6 +54,16 @@ struct StoreOptions: ParsableArguments {
   )
   var trustedCertificates: String?
 
+  // The services that have addresses of their own.
+  private var parts: [(url: String?, option: String, kind: Services.Kind)] {
+    [
+      (blobService, "--blob-service", .blobs),
+      (directoryService, "--directory-service", .directories),
+      (rootService, "--root-service", .roots),
+      (pathInfoService, "--path-info-service", .pathInfos),
+    ]
+  }
+
   func validate() throws {
     for (option, value) in [
       ("--store", url), ("--cache", cache), ("--composition", composition),
@@ -67,11 +77,8 @@ struct StoreOptions: ParsableArguments {
   ///
   /// - Parameter create: Whether to make one where there is none.
   func open(create: Bool = false) throws -> LocalStore {
-    for (option, value) in [
-      ("--cache", cache), ("--composition", composition), ("--blob-service", blobService),
-      ("--directory-service", directoryService), ("--root-service", rootService),
-      ("--path-info-service", pathInfoService),
-    ] where value != nil {
+    let others = [("--cache", cache), ("--composition", composition)]
+    for (option, value) in others + parts.map({ ($0.option, $0.url) }) where value != nil {
       throw ValidationError(
         "\(option): this command needs one local store; give --store local:PATH"
       )
@@ -86,33 +93,10 @@ struct StoreOptions: ParsableArguments {
     let opener = StoreOpener(trustedCertificates: trustedCertificates)
     do throws(ServiceError) {
       var services = try await openMain(opener, create: create)
-      if let blobService {
-        services.replace(
-          try await opener.open(StoreAddress.url(blobService), from: "--blob-service"),
-          only: .blobs,
-          named: blobService
-        )
-      }
-      if let directoryService {
-        services.replace(
-          try await opener.open(StoreAddress.url(directoryService), from: "--directory-service"),
-          only: .directories,
-          named: directoryService
-        )
-      }
-      if let rootService {
-        services.replace(
-          try await opener.open(StoreAddress.url(rootService), from: "--root-service"),
-          only: .roots,
-          named: rootService
-        )
-      }
-      if let pathInfoService {
-        services.replace(
-          try await opener.open(StoreAddress.url(pathInfoService), from: "--path-info-service"),
-          only: .pathInfos,
-          named: pathInfoService
-        )
+      for (url, option, kind) in parts {
+        guard let url else { continue }
+        let opened = try await opener.open(StoreAddress.url(url), from: option)
+        services.replace(opened, only: kind, named: url)
       }
       if let cache { services = try await services.cached(in: StoreAddress.url(cache), opener) }
       services.near = services.local ?? opener.onlyLocalStore
