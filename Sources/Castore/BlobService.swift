@@ -31,6 +31,37 @@ public protocol BlobReader: Sendable {
   ///
   /// - Returns: At most `count` bytes; fewer only at the end of the blob, none at or past it.
   func read(at offset: UInt64, count: Int) async throws(ServiceError) -> [UInt8]
+
+  /// The range around an offset that comes at one go: reading any byte of it costs all of it, and nothing else.
+  ///
+  /// Ranges meet: one begins where another ends. By default a MiB each.
+  /// - Returns: `nil` where the blob can only be read in order without waste.
+  func part(around offset: UInt64) -> Range<UInt64>?
+
+  /// Reads such a range, all of it; nothing is read ahead, and nothing kept.
+  func read(part: Range<UInt64>) async throws(ServiceError) -> [UInt8]
+}
+
+extension BlobReader {
+  /// A MiB, aligned.
+  public func part(around offset: UInt64) -> Range<UInt64>? {
+    let start = offset & ~((1 << 20) - 1)
+    return start..<max(start, min(size, start.addingReportingOverflow(1 << 20).partialValue))
+  }
+
+  /// Reads with `read(at:count:)`.
+  public func read(part: Range<UInt64>) async throws(ServiceError) -> [UInt8] {
+    var bytes: [UInt8] = []
+    while UInt64(bytes.count) < part.upperBound - part.lowerBound {
+      let offset = part.lowerBound + UInt64(bytes.count)
+      let more = try await read(at: offset, count: Int(part.upperBound - offset))
+      if more.isEmpty {
+        throw ServiceError(.corrupt, "a blob ends at \(offset) of \(size) bytes")
+      }
+      if bytes.isEmpty { bytes = more } else { bytes += more }
+    }
+    return bytes
+  }
 }
 
 extension BlobReader {

@@ -14,7 +14,7 @@ public final class MemoryBlobService: BlobService {
 
   /// Opens a blob.
   public func openRead(_ digest: B3Digest) async throws(ServiceError) -> (any BlobReader)? {
-    bytes(of: digest).map { MemoryBlobReader(bytes: $0) }
+    bytes(of: digest).map { BytesBlobReader($0) }
   }
 
   /// Starts a blob.
@@ -89,19 +89,9 @@ extension MemoryBlobService: LocalBlobAccess {
   }
 }
 
-private struct MemoryBlobReader: BlobReader {
-  let bytes: [UInt8]
-
-  var size: UInt64 { UInt64(bytes.count) }
-
-  func read(at offset: UInt64, count: Int) async throws(ServiceError) -> [UInt8] {
-    [UInt8](bytes.part(at: offset, count: count))
-  }
-}
-
 extension [UInt8] {
   // At most `count` elements from an offset; none at or past the end.
-  fileprivate func part(at offset: UInt64, count: Int) -> ArraySlice<UInt8> {
+  func part(at offset: UInt64, count: Int) -> ArraySlice<UInt8> {
     guard let start = Int(exactly: offset), start < self.count, count > 0 else { return [] }
     return self[start..<(start + Swift.min(count, self.count - start))]
   }

@@ -4,7 +4,7 @@ public import Platform
 /// Blobs of a far service, kept in a near one once they were read.
 ///
 /// A near service that fails is passed by: it never fails a read. Several readers of one missing blob
-/// fetch it once. What was missing on both sides is not looked for again for a short time. A small blob is
+/// fetch it once; a long one, which they read meanwhile, each part of it once. What was missing on both sides is not looked for again for a short time. A small blob is
 /// given out before it is durable near: thousands of them are then made so together.
 public final class CachingBlobService: BlobService {
   /// Where new blobs go.
@@ -17,13 +17,15 @@ public final class CachingBlobService: BlobService {
 
   // Up to here a blob is held in memory until it is near.
   private static let memoryLimit: UInt64 = 1 << 20
-  // Up to here a blob is fetched before it is opened; a longer one is read from afar meanwhile.
-  private static let wholeLimit: UInt64 = 64 << 20
+  /// Up to here a blob is fetched before it is opened; a longer one is read meanwhile.
+  public static let wholeLimit: UInt64 = 64 << 20
 
   private enum Fetched: Sendable {
     case missing
     case isNear
     case bytes([UInt8])
+    case isComing
+    // Cannot be kept.
     case staysFar
   }
 
@@ -34,18 +36,29 @@ public final class CachingBlobService: BlobService {
   // Nothing is kept in it: what several want is fetched once.
   private let fetches = Cache<B3Digest, Fetched>(limit: 0)
   private let keeping = KeepQueue()
+  private let fillings = FillingTable()
+  private let wholeLimit: UInt64
+  private let folder: String?
   // On their way near.
   private let arriving = Guarded<[B3Digest: [UInt8]]>([:])
 
   /// Joins two services.
   ///
-  /// - Parameter negativeDuration: How long to remember that a blob was missing.
+  /// - Parameters:
+  ///   - negativeDuration: How long to remember that a blob was missing.
+  ///   - wholeLimit: Up to which length a blob is fetched before it is opened.
+  ///   - folder: Where the parts of a long blob lie until all are there; by default where the system keeps
+  ///     large temporary files.
   public init(
     near: any BlobService,
     far: any BlobService,
     writes: Writes = .both,
-    negativeDuration: Duration = .seconds(5)
+    negativeDuration: Duration = .seconds(5),
+    wholeLimit: UInt64 = CachingBlobService.wholeLimit,
+    folder: String? = nil
   ) {
+    self.wholeLimit = wholeLimit
+    self.folder = folder
     self.near = near
     self.far = far
     self.writes = writes
@@ -75,6 +88,7 @@ public final class CachingBlobService: BlobService {
   /// Opens the near blob, and fetches it before where it is not there yet.
   public func openRead(_ digest: B3Digest) async throws(ServiceError) -> (any BlobReader)? {
     if let reader = await openNear(digest) { return reader }
+    if let reader = fillings.reader(of: digest) { return reader }
     if missing.isMissing(digest) { return nil }
     let fetched: Fetched
     do {
@@ -92,12 +106,13 @@ public final class CachingBlobService: BlobService {
     case .bytes(let bytes): return BytesBlobReader(bytes)
     case .isNear:
       if let reader = await openNear(digest) { return reader }
+    case .isComing:
+      if let reader = fillings.reader(of: digest) { return reader }
+      if let reader = await openNear(digest) { return reader }
     case .staysFar: break
     }
-    // Too long to wait for, or the near service could not keep it.
-    guard let reader = try await far.openRead(digest) else { return nil }
-    guard reader.size > Self.wholeLimit else { return reader }
-    return FillingBlobReader(reader, digest: digest, near: near)
+    // The near service could not keep it.
+    return try await far.openRead(digest)
   }
 
   /// Starts a blob where `writes` says.
@@ -117,11 +132,12 @@ public final class CachingBlobService: BlobService {
     // Somebody may have finished between the look and the flight.
     if let bytes = arriving.withLock({ $0[digest] }) { return .bytes(bytes) }
     if await nearHas(digest) { return .isNear }
+    if fillings.holds(digest) { return .isComing }
     guard let reader = try await far.openRead(digest) else {
       missing.remember(digest)
       return .missing
     }
-    guard reader.size <= Self.wholeLimit else { return .staysFar }
+    guard reader.size <= wholeLimit else { return begin(digest, reader) }
     guard reader.size <= Self.memoryLimit else {
       return try await copyBlob(digest, from: reader, to: near) ? .isNear : .staysFar
     }
@@ -141,8 +157,27 @@ public final class CachingBlobService: BlobService {
     return .bytes(bytes)
   }
 
+  private func begin(_ digest: B3Digest, _ reader: any BlobReader) -> Fetched {
+    do throws(ServiceError) {
+      let filling = try BlobFilling(
+        digest,
+        far: reader,
+        near: near,
+        queue: keeping,
+        folder: folder,
+        onIdle: { [weak fillings] in fillings?.released($0) }
+      )
+      fillings.add(filling)
+      return .isComing
+    } catch {
+      // There is no room for it.
+      return .staysFar
+    }
+  }
+
   /// Waits until all that was read is near, or could not be kept.
   public func settle() async {
+    await fillings.settle()
     await keeping.settle()
   }
 

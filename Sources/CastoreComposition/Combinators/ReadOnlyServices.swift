@@ -1,4 +1,5 @@
 public import Castore
+public import Platform
 
 /// A blob service that takes nothing.
 public struct ReadOnlyBlobService: BlobService {
@@ -27,6 +28,61 @@ public struct ReadOnlyBlobService: BlobService {
   /// Passes the call on.
   public func chunks(of digest: B3Digest) async throws(ServiceError) -> [ChunkMeta]? {
     try await inner.chunks(of: digest)
+  }
+}
+
+extension ReadOnlyBlobService: LocalBlobAccess {
+  private var local: (any LocalBlobAccess)? { inner as? any LocalBlobAccess }
+
+  /// Says what the service says.
+  public var isComplete: Bool { local?.isComplete ?? false }
+
+  /// Whether the service holds it on this machine.
+  public func holdsLocal(_ digest: B3Digest) throws(ServiceError) -> Bool {
+    try local?.holdsLocal(digest) ?? false
+  }
+
+  /// The length of a blob that the service holds on this machine.
+  public func sizeLocal(_ digest: B3Digest) throws(ServiceError) -> UInt64? {
+    guard let local else { return nil }
+    return try local.sizeLocal(digest)
+  }
+
+  /// Lends a blob that the service has in memory.
+  public func withBytesLocal(
+    _ digest: B3Digest,
+    _ body: (UnsafeRawBufferPointer) -> Void
+  ) throws(ServiceError) -> Bool {
+    guard let local else { return false }
+    return try local.withBytesLocal(digest, body)
+  }
+
+  /// Reads from the service, where that is on this machine.
+  public func readLocal(
+    _ digest: B3Digest,
+    at offset: UInt64,
+    into buffer: UnsafeMutableRawBufferPointer
+  ) throws(ServiceError) -> Int? {
+    guard let local else { return nil }
+    return try local.readLocal(digest, at: offset, into: buffer)
+  }
+
+  /// Lends the service's file.
+  public func withFileLocal(
+    _ digest: B3Digest,
+    _ body: (LocalFileExtent) -> Void
+  ) throws(ServiceError) -> Bool {
+    guard let local else { return false }
+    return try local.withFileLocal(digest, body)
+  }
+
+  /// Tells the service.
+  public func releaseDescriptors() { local?.releaseDescriptors() }
+
+  /// Opens the service's file.
+  public func openLocalFile(_ digest: B3Digest) throws(ServiceError) -> OwnedDescriptor? {
+    guard let local else { return nil }
+    return try local.openLocalFile(digest)
   }
 }
 

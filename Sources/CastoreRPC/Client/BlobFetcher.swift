@@ -12,10 +12,12 @@ import GRPCCore
 struct BlobFetcher: Sendable {
   let peer: GRPCPeer
   let family: FamilyChoice
+  let ranges: RangeClient
   let budget = StreamBudget(limit: WireLimits.idleStreams)
 
   init(_ peer: GRPCPeer) {
     self.peer = peer
+    ranges = RangeClient(peer)
     family = FamilyChoice { [peer] family in
       _ = try await Self.stat(peer, Data(), sendChunks: false, in: family)
     }

@@ -41,8 +41,42 @@ package final class GRPCBlobService: Castore.BlobService {
     GRPCBlobWriter(peer, family: fetcher.family)
   }
 
-  // Most blobs are small, so begin reading before asking for anything.
   private func open(_ digest: B3Digest) async throws -> (any BlobReader)? {
+    if fetcher.ranges.isOffered {
+      do {
+        if let reader = try await openParts(digest) { return reader }
+      } catch let error as RPCError where error.code == .notFound {
+        return nil
+      } catch  where fetcher.ranges.isRefusal(error) {
+        // The server is another one, or has the blob elsewhere.
+      }
+    }
+    return try await openStream(digest)
+  }
+
+  // A small blob whole, and a long one by its parts; `nil` where these are too long.
+  private func openParts(_ digest: B3Digest) async throws -> (any BlobReader)? {
+    let (head, size) = try await fetcher.ranges.read(digest, 0..<UInt64(Self.wholeLimit))
+    if size == UInt64(head.count) {
+      let actual = B3Digest(hashing: head)
+      guard actual == digest else {
+        throw ServiceError(
+          .corrupt,
+          "\(peer.name): asked for blob \(digest), the server sent bytes of digest \(actual)"
+        )
+      }
+      return BytesBlobReader(head)
+    }
+    guard let groups = try await fetcher.ranges.groups(digest, size: size) else {
+      throw RPCError(code: .notFound, message: "the blob is gone")
+    }
+    return BlobPieces(digest, groups: groups).map {
+      PiecewiseBlobReader($0, fetcher: fetcher, head: head)
+    }
+  }
+
+  // Most blobs are small, so begin reading before asking for anything.
+  private func openStream(_ digest: B3Digest) async throws -> (any BlobReader)? {
     let stream = try await fetcher.stream(digest, size: nil)
     var bytes: [UInt8] = []
     do {
@@ -52,7 +86,7 @@ package final class GRPCBlobService: Castore.BlobService {
     } catch let error as RPCError where error.code == .notFound {
       return nil
     }
-    if stream.isComplete { return MemoryBlobReader(bytes) }
+    if stream.isComplete { return BytesBlobReader(bytes) }
 
     guard let answer = try await fetcher.stat(digest, sendChunks: true) else { return nil }
     let chunks = try decode(answer)
@@ -65,7 +99,9 @@ package final class GRPCBlobService: Castore.BlobService {
       )
     }
     if chunks.count > 1 {
-      if let reader = ChunkedBlobReader(digest, chunks: chunks, fetcher: fetcher) { return reader }
+      if let pieces = BlobPieces(digest, chunks: chunks) {
+        return PiecewiseBlobReader(pieces, fetcher: fetcher)
+      }
     }
     // The server does not say how long the blob is. To know that, all of it must be read once, which at
     // least shows that it is right.

@@ -55,6 +55,9 @@ actor StreamingBlobReader: BlobReader {
     }
   }
 
+  /// None: there is one stream, from the start.
+  nonisolated func part(around offset: UInt64) -> Range<UInt64>? { nil }
+
   /// Gives up the stream until the next read. For readers that nobody reads from.
   func letGo() {
     if !isReading { forget() }

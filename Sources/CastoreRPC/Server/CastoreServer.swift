@@ -153,6 +153,10 @@ package final class CastoreServer: Sendable {
     if let blobs = services.blobs {
       registered.append(BlobServer(blobs, messageSize: options.blobMessageSize))
       names += WireFamily.allCases.map { WireService.blobs.name(in: $0) }
+      if options.offersRanges {
+        registered.append(RangeServer(blobs, messageSize: options.blobMessageSize))
+        names.append(RangeServer.name)
+      }
     }
     if let directories = services.directories {
       registered.append(DirectoryServer(directories, closureLimit: options.closureLimit))

@@ -54,6 +54,8 @@ package struct ServerOptions: Sendable {
   package var closureLimit = 512 << 20
   /// How many bytes of a blob are sent in one message.
   package var blobMessageSize = WireLimits.blobMessage
+  /// Whether parts of blobs can be read, by our own protocol; the servers of the others have none.
+  package var offersRanges = true
 
   /// The defaults: no encryption.
   package init() {}

@@ -11,9 +11,17 @@ package struct BlobChunkCodec: MessageSerializer, MessageDeserializer {
   package init() {}
 
   package func serialize<Bytes: GRPCContiguousBytes>(_ message: [UInt8]) throws -> Bytes {
+    Self.encode(message, after: [])
+  }
+
+  /// Writes the bytes as the message's field, after other fields.
+  static func encode<Bytes: GRPCContiguousBytes>(
+    _ message: [UInt8],
+    after prefix: [UInt8]
+  ) -> Bytes {
     // An empty field is left out.
-    if message.isEmpty { return Bytes([]) }
-    var header: [UInt8] = [Self.tag]
+    if message.isEmpty { return Bytes(prefix) }
+    var header = prefix + [tag]
     var count = message.count
     while count >= 0x80 {
       header.append(UInt8(truncatingIfNeeded: count) | 0x80)
@@ -39,7 +47,7 @@ package struct BlobChunkCodec: MessageSerializer, MessageDeserializer {
   }
 
   // Where the data lies in a message that consists of nothing else.
-  private static func soleField(of bytes: UnsafeRawBufferPointer) -> Range<Int>? {
+  static func soleField(of bytes: UnsafeRawBufferPointer) -> Range<Int>? {
     guard bytes.first == tag else { return nil }
     var length = 0
     for index in 1..<Swift.min(bytes.count, 6) {

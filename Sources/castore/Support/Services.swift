@@ -65,7 +65,7 @@ struct Services: Sendable {
       throw ServiceError(.invalidArgument, "--cache: the store \(name) is on this machine already")
     }
     let near = try opener.local(ServiceURL(url), create: true)
-    let blobs = CachingBlobService(near: near, far: blobs)
+    let blobs = CachingBlobService(near: near, far: blobs, folder: near.path)
     let directories = CachingDirectoryService(near: near, far: directories)
     // Which far store the names are of shows in the file's name.
     let source = B3Digest(hashing: [UInt8](name.utf8)).formatted(.hex).prefix(16)

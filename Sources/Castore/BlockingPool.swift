@@ -1,10 +1,9 @@
-internal import Castore
 internal import Platform
 
 /// Threads for work that blocks, so that it does not hold up Swift's cooperative pool.
-final class BlockingPool: Sendable {
+package final class BlockingPool: Sendable {
   /// The pool of the process. Its threads stay.
-  static let shared = BlockingPool(limit: 16)
+  package static let shared = BlockingPool(limit: 16)
 
   private struct State {
     var jobs: [@Sendable () -> Void] = []
@@ -20,7 +19,7 @@ final class BlockingPool: Sendable {
   }
 
   /// Runs `body` on a thread of the pool.
-  func run<Value: Sendable>(
+  package func run<Value: Sendable>(
     _ body: @escaping @Sendable () throws(ServiceError) -> Value
   ) async throws(ServiceError) -> Value {
     let result: Result<Value, ServiceError> = await withCheckedContinuation { continuation in
@@ -45,7 +44,7 @@ final class BlockingPool: Sendable {
     state.notifyAll()
     if !needsThread { return }
     do throws(Errno) {
-      _ = try NativeThread(name: "store-blocking") { self.work() }
+      _ = try NativeThread(name: "blocking") { self.work() }
     } catch {
       // Without any thread the job would wait for ever: do it here.
       let orphan = state.withLock { state -> (@Sendable () -> Void)? in
