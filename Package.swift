@@ -24,6 +24,8 @@ let grpcTransport = Target.Dependency.product(
   name: "GRPCNIOTransportHTTP2Posix",
   package: "grpc-swift-nio-transport"
 )
+let nio = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioHTTP2 = Target.Dependency.product(name: "NIOHTTP2", package: "swift-nio-http2")
 let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
 let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 let toml = Target.Dependency.product(name: "TOMLKit", package: "TOMLKit")
@@ -49,6 +51,8 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+    .package(url: "https://github.com/apple/swift-nio-http2", from: "1.46.0"),
     .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
     .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0", traits: []),
     .package(url: "https://github.com/grpc/grpc-swift-2", from: "2.4.3"),
@@ -105,7 +109,7 @@ let package = Package(
       name: "CastoreRPC",
       dependencies: [
         "BLAKE3", "Castore", "CastoreComposition", "CastoreProtos", "CLinux", "NixCompat",
-        "NixStore", "Platform", grpcCore, grpcTransport, logging, protobuf,
+        "NixStore", "Platform", grpcCore, grpcTransport, logging, nio, nioHTTP2, protobuf,
       ]
     ),
     .target(

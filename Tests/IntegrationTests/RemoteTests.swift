@@ -272,6 +272,28 @@ struct RemoteTests {
     #expect(try daemon.stop().status == .exited(0))
   }
 
+  @Test("of twenty daemons that start on the socket of a dead one, one serves")
+  func twenty() throws {
+    let castore = Castore(try Scratch())
+    let dead = try Daemon(castore)
+    try dead.kill()
+    let path = castore.scratch.path + "/s.sock"
+    #expect(access(path, F_OK) == 0)
+    let starters = try (0..<20).map { _ in
+      try castore.start(["daemon", "--listen", "unix:" + path])
+    }
+    defer { for starter in starters where starter.isRunning { try? starter.signal(SIGKILL) } }
+    try waitUntil("all but one have given up") { starters.count { $0.isRunning } == 1 }
+    let server = try #require(starters.first { $0.isRunning })
+    try waitUntil("it serves") { server.errors.contains(" serving ") }
+    try castore.succeed("roots", "--store", dead.unixURL)
+    try server.signal(SIGTERM)
+    #expect(try server.wait().status == .exited(0))
+    for starter in starters where starter !== server {
+      #expect(try starter.wait().errors.contains("s.sock"))
+    }
+  }
+
   @Test("what was done before a failure is printed, as whole JSON")
   func partialJSON() throws {
     let (castore, tree) = try SampleStore.make(entries: 10)

@@ -29,6 +29,22 @@ final class CallSlots: Sendable {
     return try await body()
   }
 
+  /// Takes a slot, to be given back with `release`, when there is one within a time.
+  func acquire(within limit: Duration) async -> Bool {
+    await withTaskGroup(of: Bool.self) { group in
+      group.addTask { await self.acquire() }
+      group.addTask {
+        try? await Task.sleep(for: limit)
+        return false
+      }
+      var isAcquired = await group.next() ?? false
+      group.cancelAll()
+      // It may have come together with the end of the time.
+      for await isLate in group { isAcquired = isAcquired || isLate }
+      return isAcquired
+    }
+  }
+
   private func acquire() async -> Bool {
     let number: Int? = state.withLock { state in
       if state.free > 0 {
@@ -62,7 +78,8 @@ final class CallSlots: Sendable {
     }
   }
 
-  private func release() {
+  /// Gives a slot back.
+  func release() {
     let next: CheckedContinuation<Bool, Never>? = state.withLock { state in
       guard state.firstWaiter < state.waiters.count else {
         state.waiters = []

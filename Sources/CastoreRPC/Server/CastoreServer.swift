@@ -159,7 +159,7 @@ package final class CastoreServer: Sendable {
       }
     }
     if let directories = services.directories {
-      registered.append(DirectoryServer(directories, closureLimit: options.closureLimit))
+      registered.append(DirectoryServer(directories, limits: options.directoryLimits))
       names += WireFamily.allCases.map { WireService.directories.name(in: $0) }
     }
     if let roots = services.roots {

@@ -13,17 +13,38 @@ import SwiftProtobuf
 ///
 /// What a client puts is decoded strictly and checked as a whole by the service's putter: nothing of a
 /// tree is kept that is not whole.
+///
+/// The directories of a tree are held in memory until the whole is checked. So that many clients cannot take
+/// all of it, few trees are taken at a time, and of those few large ones; the others wait for them, for a time.
 package struct DirectoryServer: RegistrableRPCService {
+  /// How much is held in memory at the most.
+  package struct Limits: Hashable, Sendable {
+    /// How many bytes of directories one put may bring.
+    package var tree = 512 << 20
+    /// How many trees are taken at a time.
+    package var trees = 64
+    /// From how many bytes on a tree is a large one.
+    package var largeTree = 8 << 20
+    /// How many large trees are taken at a time.
+    package var largeTrees = 2
+    /// How long a tree waits for others.
+    package var patience: Duration = .seconds(20)
+
+    /// 1.5 GiB in all.
+    package init() {}
+  }
+
   private let directories: any Castore.DirectoryService
-  private let closureLimit: Int
+  private let limits: Limits
+  private let trees: CallSlots
+  private let largeTrees: CallSlots
 
   /// Serves a service.
-  ///
-  /// - Parameter closureLimit: How many bytes of directories one put may bring; they are held in
-  ///   memory until the whole is checked.
-  package init(_ directories: any Castore.DirectoryService, closureLimit: Int = 512 << 20) {
+  package init(_ directories: any Castore.DirectoryService, limits: Limits = Limits()) {
     self.directories = directories
-    self.closureLimit = closureLimit
+    self.limits = limits
+    trees = CallSlots(limits.trees)
+    largeTrees = CallSlots(limits.largeTrees)
   }
 
   package func registerMethods<Transport: ServerTransport>(
@@ -77,18 +98,26 @@ package struct DirectoryServer: RegistrableRPCService {
   }
 
   private func put(_ messages: RPCAsyncSequence<[UInt8], any Error>) async throws -> B3Digest {
+    try await wait(for: trees)
+    defer { trees.release() }
     let putter = try await directories.putMultiple()
     var byteCount = 0
     var isEmpty = true
+    var isLarge = false
+    defer { if isLarge { largeTrees.release() } }
     do {
       for try await bytes in messages {
         isEmpty = false
         byteCount += bytes.count
-        guard byteCount <= closureLimit else {
+        guard byteCount <= limits.tree else {
           throw RPCError(
             code: .resourceExhausted,
-            message: "the directories of one tree exceed \(closureLimit) bytes"
+            message: "the directories of one tree exceed \(limits.tree) bytes"
           )
+        }
+        if byteCount > limits.largeTree, !isLarge {
+          try await wait(for: largeTrees)
+          isLarge = true
         }
         try await putter.put(Directory(canonicalEncoding: bytes))
       }
@@ -99,6 +128,16 @@ package struct DirectoryServer: RegistrableRPCService {
     } catch let error as ServiceError where error.code == .invalidArgument {
       // The protocol calls a tree that breaks the rules an internal error.
       throw RPCError(code: .internalError, message: error.message)
+    }
+  }
+
+  private func wait(for slots: CallSlots) async throws {
+    guard await slots.acquire(within: limits.patience) else {
+      // Whoever tries again finds the others done.
+      throw RPCError(
+        code: .unavailable,
+        message: "the server is busy with other trees for \(limits.patience)"
+      )
     }
   }
 }

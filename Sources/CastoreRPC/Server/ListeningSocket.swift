@@ -53,21 +53,39 @@ struct ListeningSocket {
     }
     defer { freeaddrinfo(list) }
     var opened: [ListeningSocket] = []
+    var known: Set<[UInt8]> = []
     var failure: ServiceError?
     var entry = list
     while let info = entry {
       entry = info.pointee.ai_next
+      // A name may stand for one address several times.
+      let bytes = UnsafeRawBufferPointer(
+        start: info.pointee.ai_addr,
+        count: Int(info.pointee.ai_addrlen)
+      )
+      guard known.insert([UInt8](bytes)).inserted else { continue }
       do throws(ServiceError) {
         opened.append(try openTCP(info.pointee, host: host, shown: shown))
       } catch {
+        // A machine without IPv6 still serves "localhost". Where somebody else serves one of the addresses,
+        // clients would find either.
+        guard Self.isMissing(error) else {
+          for socket in opened { close(socket.descriptor) }
+          throw error
+        }
         failure = error
       }
       // A free port is taken once: the next family would get another.
       if port == 0 && !opened.isEmpty { break }
     }
-    // A machine without IPv6 still serves "localhost".
     if opened.isEmpty { throw failure ?? ServiceError(.io, "cannot listen on \(shown)") }
     return opened
+  }
+
+  // Whether the machine has no such address.
+  private static func isMissing(_ error: ServiceError) -> Bool {
+    guard let cause = error.cause as? Errno else { return false }
+    return [EAFNOSUPPORT, EADDRNOTAVAIL, EPROTONOSUPPORT].contains(cause.code)
   }
 
   private static func openTCP(
@@ -76,7 +94,26 @@ struct ListeningSocket {
     shown: String
   ) throws(ServiceError) -> ListeningSocket {
     func failure(_ step: String) -> ServiceError {
-      ServiceError(.io, "cannot listen on \(shown): \(step): \(Errno.current)")
+      let cause = Errno.current
+      var name = [CChar](repeating: 0, count: 256)
+      getnameinfo(
+        info.ai_addr,
+        info.ai_addrlen,
+        &name,
+        socklen_t(name.count),
+        nil,
+        0,
+        NI_NUMERICHOST
+      )
+      let address = String(
+        decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) },
+        as: UTF8.self
+      )
+      return ServiceError(
+        .io,
+        "cannot listen on \(shown) at \(address): \(step): \(cause)",
+        cause: cause
+      )
     }
     let number = socket(
       info.ai_family,

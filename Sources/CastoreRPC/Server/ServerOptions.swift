@@ -50,8 +50,10 @@ package struct ServerOptions: Sendable {
   package var tls: TLS?
   /// The longest message accepted, in bytes.
   package var messageLimit = WireLimits.message
-  /// How many bytes of directories one put may bring.
-  package var closureLimit = 512 << 20
+  /// How many directories are held in memory.
+  package var directoryLimits = DirectoryServer.Limits()
+  /// How long a client may take from connecting to its first message, encryption included.
+  package var greetingTimeout: Duration = .seconds(20)
   /// How many bytes of a blob are sent in one message.
   package var blobMessageSize = WireLimits.blobMessage
   /// Whether parts of blobs can be read, by our own protocol; the servers of the others have none.

@@ -1,4 +1,5 @@
 import GRPCNIOTransportHTTP2Posix
+import NIOCore
 
 extension HTTP2ServerTransport.Posix.Config {
   /// What was measured to be fast; the defaults are not (see `WireLimits`).
@@ -14,6 +15,10 @@ extension HTTP2ServerTransport.Posix.Config {
       config.connection.keepalive.clientBehavior.minPingIntervalWithoutCalls = .seconds(10)
       config.connection.keepalive.time = .seconds(60)
       config.rpc.maxRequestPayloadSize = options.messageLimit
+      let timeout = options.greetingTimeout
+      config.channelDebuggingCallbacks.onAcceptTCPConnection = { channel in
+        GreetingHandler.guarding(channel, timeout: timeout)
+      }
     }
   }
 }

@@ -17,7 +17,7 @@ package enum WireLimits {
   package static let frame = 1024 * 1024
 
   /// How many calls one connection may have open at the server; more of them wait at the client.
-  package static let streamsPerConnection = 1024
+  package static let streamsPerConnection = 256
 
   /// How many calls a client makes at a time. What is read or written bit by bit does not count while
   /// nobody reads or writes; servers let in 100 at least.
