@@ -63,7 +63,6 @@ let package = Package(
     // C: kernels, kernel interfaces the importer cannot see, and libraries of the system.
     .target(name: "CBLAKE3"),
     .target(name: "CLinux"),
-    .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
     .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
     .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
     .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
@@ -88,7 +87,9 @@ let package = Package(
     // The store, trees on disk, and the file system over both.
     .target(
       name: "CastoreStorage",
-      dependencies: ["BLAKE3", "Castore", "CLinux", "CLMDB", "Platform"]
+      dependencies: [
+        "BLAKE3", "Castore", "CastoreNames", "CLinux", "Packs", "Platform", system,
+      ]
     ),
     .target(name: "CastoreNames", dependencies: ["BLAKE3", "Castore", "CSQLite", "Platform"]),
     .target(name: "FileTree", dependencies: ["BLAKE3", "Castore", "CLinux", "Platform"]),

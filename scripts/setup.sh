@@ -3,7 +3,7 @@
 set -euo pipefail
 
 packages=(
-  libarchive-dev liblmdb-dev libsqlite3-dev libxxhash-dev libzstd-dev pkg-config # building
+  libarchive-dev libsqlite3-dev libxxhash-dev libzstd-dev pkg-config # building
   fuse3 attr                      # mounting, and looking at mounts from outside
   nfs-ganesha-vfs libnfs-utils    # exporting a mount over NFS, and a client of it
   b3sum nix-bin                   # judges in tests

@@ -9,9 +9,11 @@ cd "$(dirname "$0")/.."
 
 # Those that only compute run side by side. Those that count requests, descriptors or memory, fill disks
 # or drop the machine's caches run one after another, each target in a process of its own.
-parallel=(PlatformTests BLAKE3Tests CastoreTests CastoreCompositionTests NixCompatTests)
+parallel=(
+  PlatformTests BLAKE3Tests CastoreTests CastoreCompositionTests NixCompatTests ChunkingTests ZstandardTests
+)
 serial=(
-  FUSETests VirtioFSTests CastoreStorageTests FileTreeTests CastoreFileSystemTests NixStoreTests
+  PacksTests CastoreNamesTests ModelTests FUSETests VirtioFSTests CastoreStorageTests FileTreeTests CastoreFileSystemTests NixStoreTests
   CastoreRPCTests IntegrationTests
 )
 

@@ -8,6 +8,11 @@ public struct B3Digest: Sendable, BitwiseCopyable {
   // The digest's bytes in memory order, so that a copy of the value is a copy of the digest.
   package var words: (UInt64, UInt64, UInt64, UInt64)
 
+  /// Takes words that hold a digest's bytes in memory order.
+  package init(words: (UInt64, UInt64, UInt64, UInt64)) {
+    self.words = words
+  }
+
   /// Takes over what the hash function returned.
   public init(_ digest: BLAKE3.Digest) {
     words = digest.withUnsafeBytes { Self.loadWords($0) }

@@ -140,16 +140,27 @@ public protocol LocalBlobAccess: Sendable {
 
   /// Opens the plain file that holds exactly the blob's bytes, for reading.
   ///
-  /// - Returns: `nil` where the blob is missing, or lies in the index and has no file of its own.
+  /// What is read from it is not checked: `verifyLocal` does so beforehand, as far as it can be done.
+  ///
+  /// - Returns: `nil` where the blob is missing, or has no file of its own.
   func openLocalFile(_ digest: B3Digest) throws(ServiceError) -> OwnedDescriptor?
+
+  /// Checks all of a blob, what was not checked yet, as far as the service checks what it reads.
+  ///
+  /// - Returns: Whether it is held here.
+  /// - Throws: `.corrupt` where its bytes are not those of its digest.
+  func verifyLocal(_ digest: B3Digest) throws(ServiceError) -> Bool
 
   /// Lends an open file that holds the blob's bytes in one piece, among others perhaps.
   ///
-  /// The descriptor is gone when `body` returns: hand it to a system call. What is lent was checked as
-  /// far as the service checks what it reads.
+  /// The descriptor is gone when `body` returns: hand it to a system call.
+  ///
+  /// - Parameter range: Which bytes of the blob are to be read from the file: they were checked, as far as the
+  ///   service checks what it reads.
   /// - Returns: Whether `body` was called. Where not, `readLocal` is the way.
   func withFileLocal(
     _ digest: B3Digest,
+    reading range: Range<UInt64>,
     _ body: (LocalFileExtent) -> Void
   ) throws(ServiceError) -> Bool
 
@@ -158,9 +169,15 @@ public protocol LocalBlobAccess: Sendable {
 }
 
 extension LocalBlobAccess {
+  /// Takes what is held as whole.
+  public func verifyLocal(_ digest: B3Digest) throws(ServiceError) -> Bool {
+    try holdsLocal(digest)
+  }
+
   /// Lends nothing.
   public func withFileLocal(
     _ digest: B3Digest,
+    reading range: Range<UInt64>,
     _ body: (LocalFileExtent) -> Void
   ) throws(ServiceError) -> Bool {
     false

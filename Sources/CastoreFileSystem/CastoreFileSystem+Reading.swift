@@ -70,7 +70,10 @@ extension CastoreFileSystem {
           }
           if sender.isSpent { return }
         }
-        _ = try blobs.withFileLocal(record.digest) { file in
+        _ = try blobs.withFileLocal(
+          record.digest,
+          reading: offset..<(offset + UInt64(sender.count))
+        ) { file in
           // The reader was promised bytes that are not there, or are another blob's.
           guard offset <= file.size, UInt64(sender.count) <= file.size - offset else {
             logShort(record.digest)

@@ -23,7 +23,7 @@ extension CastoreFileSystem {
     var found = whence == CLinux_SEEK_DATA ? offset : record.size
     do throws(ServiceError) {
       try withDescriptors { () throws(ServiceError) in
-        _ = try localBlobs?.withFileLocal(record.digest) { file in
+        _ = try localBlobs?.withFileLocal(record.digest, reading: 0..<0) { file in
           // A size that is not the blob's says nothing about where it ends.
           guard file.size == record.size else { return }
           let start = off_t(clamping: file.offset + offset)

@@ -35,7 +35,10 @@ final class FileWriter {
     let number = name.withCString { openat(folder.number, $0, flags, mode) }
     if number == -1 { throw ServiceError.system(.current, "create it") }
     let file = OwnedDescriptor(adopting: number)
-    if size > Self.plainReadLimit, let source = try exporter.blobs.openLocalFile(digest) {
+    // What the kernel copies nobody looks at: it is checked before.
+    if size > Self.plainReadLimit, let source = try exporter.blobs.openLocalFile(digest),
+      try exporter.blobs.verifyLocal(digest)
+    {
       try copy(source, to: file, digest: digest, size: size)
     } else {
       try copyBytes(digest, to: file, size: size)

@@ -15,6 +15,7 @@ struct CastoreCommand: AsyncParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [
+      InitCommand.self,
       ImportCommand.self,
       ExportCommand.self,
       ListCommand.self,

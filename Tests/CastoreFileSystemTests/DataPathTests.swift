@@ -64,7 +64,7 @@ struct DataPathTests {
   @Test("cached: opening is asked about once")
   func cachedOpens() async throws {
     let fixture = try StoreFixture(.cached)
-    let large = pattern(300_000)
+    let large = pattern(1_300_000)
     try await fixture.add("large", large)
     try await fixture.add("small", [1, 2, 3])
     for _ in 0..<10 {
@@ -121,7 +121,7 @@ struct DataPathTests {
   @Test("passthrough: one blob opened and closed by many at once, while others push it out")
   func races() async throws {
     let fixture = try StoreFixture(.passthrough)
-    let contents = (0..<20).map { pattern(70_000, seed: UInt64($0) + 10) }
+    let contents = (0..<20).map { pattern(1_070_000, seed: UInt64($0) + 10) }
     for (number, content) in contents.enumerated() {
       try await fixture.add("f\(number)", content)
     }
@@ -146,7 +146,7 @@ struct DataPathTests {
   @Test("passthrough: registrations of closed files are bounded, open ones keep theirs")
   func eviction() async throws {
     let fixture = try StoreFixture(.passthrough) { $0.idleBackingLimit = 4 }
-    let contents = (0..<12).map { pattern(66_000, seed: UInt64($0) + 50) }
+    let contents = (0..<12).map { pattern(1_066_000, seed: UInt64($0) + 50) }
     for (number, content) in contents.enumerated() {
       try await fixture.add("f\(number)", content)
     }
@@ -175,7 +175,7 @@ struct DataPathTests {
   @Test("a store on overlayfs: depth 2 passes through, depth 1 falls back with one line")
   func overlay() async throws {
     let folder = try TestFolder()
-    let content = pattern(200_000)
+    let content = pattern(1_200_000)
     try await onThread { () throws in
       // A file system of its own below, whatever the temporary folder lies on.
       let outcome = try Shell.script(
@@ -204,11 +204,11 @@ struct DataPathTests {
     }
     #expect(PassthroughSupport.stackDepth(of: folder.sub("base")) == 1)
     let fixture = try StoreFixture(.passthrough, storePath: storePath, maxStackDepth: 1)
-    try await fixture.add("other", pattern(100_000, seed: 2))
+    try await fixture.add("other", pattern(1_100_000, seed: 2))
     for _ in 0..<3 {
       #expect(try await onThread { try readFile(fixture.path + "/large") } == content)
       #expect(
-        try await onThread { try readFile(fixture.path + "/other") } == pattern(100_000, seed: 2)
+        try await onThread { try readFile(fixture.path + "/other") } == pattern(1_100_000, seed: 2)
       )
     }
     #expect(fixture.fileSystem.dataPath == .cached)
@@ -223,7 +223,7 @@ struct DataPathTests {
   )
   func wrongSize(order: [String]) async throws {
     let fixture = try StoreFixture(.passthrough)
-    let content = pattern(100_000)
+    let content = pattern(1_100_000)
     let node = try await fixture.add("right", content)
     guard case .file(let digest, let size, _) = node else { return }
     let longer = Node.file(digest: digest, size: size + 5000, isExecutable: false)
@@ -247,7 +247,7 @@ struct DataPathTests {
         #expect(held.allSatisfy { $0 >= 0 })
       }
     }
-    #expect(try await onThread { try lstat(fixture.path + "/d/longer") }.st_size == 105_000)
+    #expect(try await onThread { try lstat(fixture.path + "/d/longer") }.st_size == 1_105_000)
     #expect(try await onThread { try lstat(fixture.path + "/d/missing") }.st_size == 100)
     // The right one was passed through all the same.
     #expect(fixture.fileSystem.dataPath == .passthrough && fixture.fileSystem.backingCount == 1)
@@ -262,7 +262,7 @@ struct DataPathTests {
     var options = FileSystemOptions()
     options.dataPath = .passthrough
     let fixture = try MountedFixture(blobs: blobs, options: options)
-    let (content, other) = (pattern(300_000), pattern(200_000, seed: 2))
+    let (content, other) = (pattern(1_300_000), pattern(1_200_000, seed: 2))
     for (name, bytes) in [("far", content), ("near", other)] {
       let digest = blobs.far.insert(bytes)
       let size = UInt64(bytes.count)
@@ -304,7 +304,7 @@ struct DataPathTests {
   @Test("registrations of files that nobody opens go after a while, and the files' space with them")
   func idleRegistrations() async throws {
     let fixture = try StoreFixture(.passthrough)
-    let content = pattern(100_000)
+    let content = pattern(1_100_000)
     try await fixture.add("file", content)
     let held = open(fixture.path + "/file", O_RDONLY)
     #expect(held >= 0)

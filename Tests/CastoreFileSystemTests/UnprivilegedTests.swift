@@ -26,6 +26,8 @@ struct UnprivilegedTests {
           printf '\(fuseConf)' >"$folder/fuse.conf"; chmod 644 "$folder/fuse.conf"
           [ -e /etc/fuse.conf ] && mount --bind "$folder/fuse.conf" /etc/fuse.conf
           mkdir "$folder/own"; chown 65534:65534 "$folder/own"
+          # A store is its owner's alone.
+          chown -R 65534:65534 "$folder/store"
           become_nobody() {
             exec setpriv --reuid 65534 --regid 65534 --clear-groups env -i PATH="$PATH" "$@"
           }

@@ -99,13 +99,14 @@ struct CrashTests {
     let path = folder.sub("s")
     let store = try LocalStore(path: path, create: true)
     let writer = try store.makeWriter()
-    _ = try noise(100_000, seed: 1).withUnsafeBytes { try writer.putBlob($0) }
-    let dead = "\(path)/tmp/1-dead"
+    _ = try noise(2_000_000, seed: 1).withUnsafeBytes { try writer.putBlob($0) }
+    let dead = "\(path)/tmp/00000000000000aa"
     try FileManager.default.createDirectory(atPath: dead, withIntermediateDirectories: false)
     try Data([1]).write(to: URL(fileURLWithPath: "\(dead)/0"))
     // Another process: locks of this one would not tell.
     #expect(try Shell.run(Shell.built("store-torture"), ["open", path]).code == 0)
     #expect(try FileManager.default.contentsOfDirectory(atPath: "\(path)/tmp").count == 1)
+    #expect(!FileManager.default.fileExists(atPath: dead))
     try writer.flush()
     #expect(try store.problems() == [])
     #expect(try store.statistics().blobs == 1)
@@ -115,15 +116,15 @@ struct CrashTests {
   func diskFull() throws {
     let mount = folder.sub("small")
     try FileManager.default.createDirectory(atPath: mount, withIntermediateDirectories: false)
-    let mounted = try Shell.run("/bin/mount", ["-t", "tmpfs", "-o", "size=3m", "none", mount])
+    let mounted = try Shell.run("/bin/mount", ["-t", "tmpfs", "-o", "size=8m", "none", mount])
     #expect(mounted.code == 0, "\(mounted.output)")
     defer { _ = try? Shell.run("/bin/umount", ["-l", mount]) }
 
     let path = "\(mount)/s"
     let (small, files, inline) = (folder.sub("a"), folder.sub("b"), folder.sub("c"))
     try makeTree(at: small, files: 30, large: 1)
-    try makeTree(at: files, files: 3, large: 30, seed: 2)
-    try makeTree(at: inline, files: 900, large: 0, seed: 3)
+    try makeTree(at: files, files: 3, large: 60, seed: 2)
+    try makeTree(at: inline, files: 2500, large: 0, seed: 3)
     do {
       let store = try LocalStore(path: path, create: true)
       try store.importTree(small, as: "a")

@@ -1,6 +1,7 @@
 import Castore
 import CastoreTestSupport
 import Foundation
+import Packs
 import Platform
 import Testing
 
@@ -16,7 +17,10 @@ struct LocalBlobTests {
     store = try LocalStore(path: folder.sub("s"), create: true)
   }
 
-  @Test("blobs come back at every offset", arguments: [0, 1, 65_535, 65_536, 65_537, 200_000])
+  @Test(
+    "blobs come back at every offset",
+    arguments: [0, 1, 511, 512, 200_000, 1 << 20, (1 << 20) + 1, 3_000_000]
+  )
   func roundTrip(_ count: Int) throws {
     let bytes = noise(count, seed: 5)
     let digest = try store.put(bytes)
@@ -29,7 +33,9 @@ struct LocalBlobTests {
     }
     #expect(try store.read(digest, at: .max, count: 7) == [])
     let file = try store.openLocalFile(digest)
-    #expect((file != nil) == (count > BlobRecord.inlineLimit))
+    #expect((file != nil) == (count > StoreWriter.largestRecord))
+    // Again, when all of it was verified.
+    #expect(try store.read(digest, count: count + 10) == bytes)
   }
 
   @Test("a missing blob is nil")
@@ -42,11 +48,11 @@ struct LocalBlobTests {
 
   @Test("blob files are read-only and lie under two digits of their digest")
   func layout() throws {
-    let digest = try store.put(noise(100_000, seed: 6))
-    let path = store.core.blobPath(digest)
+    let digest = try store.put(noise(2_000_000, seed: 6))
+    let path = store.core.blobs.path(of: digest)
     var status = stat()
     #expect(lstat(path, &status) == 0)
-    #expect(status.st_mode & 0o777 == 0o444)
+    #expect(status.st_mode & 0o777 == 0o400)
     let hex = digest.bytes.map { String(format: "%02x", $0) }.joined()
     #expect(path == "\(store.path)/blobs/\(hex.prefix(2))/\(hex)")
   }
@@ -54,21 +60,21 @@ struct LocalBlobTests {
   @Test("putting again stores nothing new, within a batch and after it")
   func again() throws {
     let writer = try store.makeWriter()
-    let (small, large) = (noise(10, seed: 1), noise(100_000, seed: 2))
+    let (small, large) = (noise(10, seed: 1), noise(2_000_000, seed: 2))
     for _ in 0..<3 {
       for bytes in [small, large] { _ = try bytes.withUnsafeBytes { try writer.putBlob($0) } }
       try writer.flush()
     }
     let statistics = try store.statistics()
     #expect(statistics.blobs == 2)
-    #expect(statistics.blobBytes == 100_010)
+    #expect(statistics.blobBytes == 2_000_010)
     #expect(statistics.fileBlobs == 1)
     #expect(try store.problems() == [])
   }
 
   @Test("a file is put in one pass, and not copied again when its length is known")
   func files() throws {
-    let bytes = noise(9 << 20, seed: 3)
+    let bytes = noise(33 << 20, seed: 3)
     try Data(bytes).write(to: URL(fileURLWithPath: folder.sub("f")))
     let writer = try store.makeWriter()
     for _ in 0..<3 {
@@ -84,61 +90,68 @@ struct LocalBlobTests {
     #expect(try store.read(B3Digest(hashing: bytes), at: 8 << 20, count: 99)!.count == 99)
   }
 
-  @Test("damage on the disk is an error, never wrong bytes past the recorded length")
+  @Test("damage of a large blob's file is an error, never wrong bytes, and only where it is")
   func damage() throws {
-    let digest = try store.put(noise(99_999, seed: 4) + [7])
-    let path = store.core.blobPath(digest)
-    chmod(path, 0o644)
-    truncate(path, 99_999)
+    let bytes = noise(2_000_000, seed: 4)
+    let digest = try store.put(bytes)
+    let path = store.core.blobs.path(of: digest)
+    chmod(path, 0o600)
+    truncate(path, 1_999_999)
     #expect(serviceError { _ = try store.read(digest, count: 1) }?.code == .corrupt)
-    #expect(serviceError { _ = try store.openLocalFile(digest) }?.code == .corrupt)
-    truncate(path, 100_000)
-    // The same length, but the last byte is another: only reading all of it tells.
-    #expect(try store.read(digest, at: 99_999, count: 5) == [0])
+    truncate(path, 2_000_000)
+    // The same length, but the last byte is another.
+    unlink("\(store.path)/damaged")
+    let fresh = try LocalStore(path: store.path)
+    #expect(try fresh.read(digest, count: 100) == Array(bytes.prefix(100)))
+    #expect(serviceError { _ = try fresh.read(digest, at: 1_999_999, count: 5) }?.code == .corrupt)
+    #expect(serviceError { _ = try fresh.verifyLocal(digest) }?.code == .corrupt)
+    // Known by now, to others, too.
+    let later = try LocalStore(path: store.path)
+    #expect(serviceError { _ = try later.read(digest, count: 1) }?.code == .corrupt)
     #expect(try store.problems().count == 1)
-    let careful = try LocalStore(path: store.path, verifyReads: true)
-    #expect(serviceError { _ = try careful.read(digest, count: 1) }?.code == .corrupt)
+    let careless = try LocalStore(path: store.path, verifyReads: false)
+    #expect(serviceError { _ = try careless.read(digest, count: 1) }?.code == .corrupt)
+    unlink("\(store.path)/damaged")
+    let blind = try LocalStore(path: store.path, verifyReads: false)
+    #expect(try blind.read(digest, at: 1_999_999, count: 5) == [0])
     unlink(path)
-    #expect(serviceError { _ = try store.openLocalFile(digest) }?.code == .corrupt)
     #expect(try store.problems().count == 1)
+    // Stored again, it is whole again.
+    #expect(try LocalStore(path: store.path).put(bytes) == digest)
+    #expect(
+      try LocalStore(path: store.path).read(digest, at: 1_999_999, count: 5) == [bytes[1_999_999]]
+    )
   }
 
-  @Test(
-    "records that no store wrote are corrupt",
-    arguments: [[], [2], [1], [1, 0, 0], [0xff, 1]]
-  )
-  func hostileRecords(_ record: [UInt8]) throws {
-    let digest = B3Digest(hashing: [1])
-    try store.core.index.write { (writer) throws(ServiceError) in
-      try digest.withUnsafeBytes { (key) throws(ServiceError) in
-        try record.span.bytes.withUnsafeBytes { (value) throws(ServiceError) in
-          try writer.set(.blobs, key, value)
-          try writer.set(.directories, key, value)
-          try writer.set(.roots, key, value)
-        }
-      }
+  @Test("damage of a record is an error that names the pack, and a good copy heals it")
+  func recordDamage() throws {
+    let bytes = noise(5000, seed: 5)
+    let digest = try store.put(bytes)
+    let (pack, place) = try #require(
+      try store.core.index.open(digest, .blob, accepting: { (_) throws(ServiceError) in true })
+    )
+    let path = store.core.index.packs.path(of: pack.id)
+    chmod(path, 0o600)
+    let file = open(path, O_RDWR)
+    var byte = bytes[4999] ^ 1
+    #expect(pwrite(file, &byte, 1, off_t(place.place) + 4999) == 1)
+    close(file)
+    let fresh = try LocalStore(path: store.path)
+    for _ in 0..<2 {
+      let error = serviceError { _ = try fresh.read(digest, count: 10) }
+      #expect(error?.code == .corrupt)
+      #expect(error?.message.contains(pack.id.fileName(.pack)) == true)
+      #expect(error?.message.contains("verify --repair") == true)
     }
-    #expect(serviceError { _ = try store.read(digest, count: 1) }?.code == .corrupt)
-    #expect(try store.problems().count >= 2)
-  }
-
-  @Test("inline bytes that do not match are found when reads are verified")
-  func inlineDamage() throws {
-    let digest = B3Digest(hashing: [1])
-    try store.core.index.write { (writer) throws(ServiceError) in
-      try digest.withUnsafeBytes { (key) throws(ServiceError) in
-        _ = try writer.add(.blobs, key, count: 2) { $0.copyBytes(from: [0, 7]) }
-      }
-    }
-    #expect(try store.read(digest, count: 5) == [7])
-    let careful = try LocalStore(path: store.path, verifyReads: true)
-    #expect(serviceError { _ = try careful.read(digest, count: 1) }?.code == .corrupt)
+    #expect(try fresh.put(bytes) == digest)
+    #expect(try fresh.read(digest, count: 5000) == bytes)
+    #expect(try LocalStore(path: store.path).read(digest, count: 5000) == bytes)
   }
 
   @Test("more blobs than stay open are read in turn")
   func manyFiles() throws {
     let writer = try store.makeWriter()
-    let blobs = (0..<300).map { noise(66_000, seed: 100 + UInt64($0)) }
+    let blobs = (0..<150).map { noise(1_050_000, seed: 100 + UInt64($0)) }
     for bytes in blobs { _ = try bytes.withUnsafeBytes { try writer.putBlob($0) } }
     try writer.flush()
     for _ in 0..<2 {
@@ -154,16 +167,17 @@ struct LocalBlobTests {
   func dropped() throws {
     do {
       let writer = try store.makeWriter()
-      _ = try noise(100_000, seed: 1).withUnsafeBytes { try writer.putBlob($0) }
-      #expect(try FileManager.default.contentsOfDirectory(atPath: "\(store.path)/tmp").count == 1)
+      _ = try noise(2_000_000, seed: 1).withUnsafeBytes { try writer.putBlob($0) }
+      #expect(try files("tmp").count { !$0.hasSuffix("/holds") } == 1)
     }
-    #expect(try FileManager.default.contentsOfDirectory(atPath: "\(store.path)/tmp").isEmpty)
+    #expect(try files("tmp").allSatisfy { $0.hasSuffix("/holds") })
+    #expect(try files("packs").isEmpty && files("blobs").isEmpty)
     #expect(try store.statistics().blobs == 0)
   }
 
   @Test(
     "asynchronous writers make short and long blobs durable",
-    arguments: [0, 100, 70_000, 300_000]
+    arguments: [0, 100, 70_000, 3_000_000]
   )
   func asynchronous(_ count: Int) async throws {
     let bytes = noise(count, seed: 8)
@@ -185,10 +199,18 @@ struct LocalBlobTests {
     #expect(try store.problems() == [])
   }
 
+  private func files(_ folder: String) throws -> [String] {
+    try FileManager.default.subpathsOfDirectory(atPath: "\(store.path)/\(folder)").filter { name in
+      var status = stat()
+      return lstat("\(store.path)/\(folder)/\(name)", &status) == 0
+        && status.st_mode & S_IFMT == S_IFREG
+    }
+  }
+
   @Test("an abandoned blob leaves nothing")
   func abandoned() async throws {
     let writer = try await store.openWrite()
-    try await writer.write(noise(100_000, seed: 1))
+    try await writer.write(noise(2_000_000, seed: 1))
     await writer.abandon()
     await #expect(throws: ServiceError.self) { try await writer.close() }
     #expect(try store.statistics().blobs == 0)

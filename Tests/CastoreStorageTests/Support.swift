@@ -63,7 +63,7 @@ func makeTree(at path: String, files: Int, large: Int, seed: UInt64 = 1) throws 
     if index % 50 == 0 { symlink("../e0/f\(index)", "\(folder)/l\(index)") }
   }
   for index in 0..<large {
-    let block = noise(70_000 + index, seed: seed &+ 77 &+ UInt64(index))
+    let block = noise(350_000 + index, seed: seed &+ 77 &+ UInt64(index))
     let bytes = block + block + block
     try Data(bytes).write(to: URL(fileURLWithPath: "\(path)/d0/large\(index)"))
   }

@@ -199,7 +199,9 @@ struct RemoteTests {
     try TreeComparison.mounted.expectEqual(tree, mount.path + "/tree")
     #expect(try mount.unmount().status == .exited(0))
     let outcome = try castore.succeed("stats", "--store", "local:" + near)
-    #expect(outcome.text.contains("roots        0") && !outcome.text.contains("blobs        0"))
+    #expect(
+      outcome.text.contains("names        0 roots") && !outcome.text.contains("blobs        0")
+    )
 
     try NastyTree.write(text.replacing("\"far\"", with: "\"root\""), to: file)
     try castore.fail("ls", "--composition", file, "tree", saying: ["itself"], status: 64)
@@ -213,7 +215,7 @@ struct RemoteTests {
     let tree = castore.scratch.path + "/tree"
     try NastyTree.folder(tree)
     for index in 0..<120 {
-      try NastyTree.write(NastyTree.noise(300_000, seed: UInt64(index)), to: tree / "f\(index)")
+      try NastyTree.write(NastyTree.noise(1_300_000, seed: UInt64(index)), to: tree / "f\(index)")
     }
     try castore.succeed("import", tree)
     let far = Castore(castore.scratch, store: castore.scratch.path + "/far")
@@ -392,7 +394,7 @@ struct RemoteTests {
     let castore = Castore(try Scratch())
     for (url, word) in [
       ("ftp://host", "unknown scheme"), ("grpc+http://", "host"), ("grpc+unix:", "PATH"),
-      ("memory:x", "memory"), ("local:", "local:PATH"), ("nonsense", "nonsense"),
+      ("memory:x", "memory"), ("local:", "local:PATH"), ("nonsense:x", "unknown scheme"),
       ("grpc+http://host/path", "path"),
     ] {
       try castore.fail("ls", "--store", url, saying: [word], status: 64)

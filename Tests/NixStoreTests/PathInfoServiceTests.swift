@@ -25,7 +25,11 @@ struct PathInfoServiceTests {
     #expect(try other.pathInfosVersion() == service.pathInfosVersion())
     let info = PathInfoFixtures.full
     #expect(try other.pathInfoLocal(info.storePath.digest) == info)
-    try store.pathInfoTable.set([UInt8](repeating: 9, count: 20), to: info.encoded())
+    try store.pathInfoTable.set(
+      [UInt8](repeating: 9, count: 20),
+      to: info.encoded(),
+      node: info.node
+    )
     let error = try? #require(throws: ServiceError.self) {
       try service.pathInfoLocal(#require(StorePathDigest([UInt8](repeating: 9, count: 20))))
     }

@@ -228,10 +228,16 @@ extension CachingBlobService: LocalBlobAccess {
   /// Lends the near service's file.
   public func withFileLocal(
     _ digest: B3Digest,
+    reading range: Range<UInt64>,
     _ body: (LocalFileExtent) -> Void
   ) throws(ServiceError) -> Bool {
     guard let local else { return false }
-    return try local.withFileLocal(digest, body)
+    return try local.withFileLocal(digest, reading: range, body)
+  }
+
+  /// Checks the near service's blob.
+  public func verifyLocal(_ digest: B3Digest) throws(ServiceError) -> Bool {
+    try local?.verifyLocal(digest) ?? false
   }
 
   /// Tells the near service.

@@ -70,10 +70,16 @@ extension ReadOnlyBlobService: LocalBlobAccess {
   /// Lends the service's file.
   public func withFileLocal(
     _ digest: B3Digest,
+    reading range: Range<UInt64>,
     _ body: (LocalFileExtent) -> Void
   ) throws(ServiceError) -> Bool {
     guard let local else { return false }
-    return try local.withFileLocal(digest, body)
+    return try local.withFileLocal(digest, reading: range, body)
+  }
+
+  /// Checks the service's blob.
+  public func verifyLocal(_ digest: B3Digest) throws(ServiceError) -> Bool {
+    try local?.verifyLocal(digest) ?? false
   }
 
   /// Tells the service.

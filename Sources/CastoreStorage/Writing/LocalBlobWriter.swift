@@ -61,9 +61,8 @@ extension LocalBlobWriter {
         throw ServiceError(.invalidArgument, "the blob was closed before")
       }
       do throws(ServiceError) {
-        if file == nil && bytes.count + more.count > BlobRecord.inlineLimit {
-          let writer = try store.currentSharedWriter()
-          let file = HashedFile(try NewBlobFile(in: writer.folder), writer: writer)
+        if file == nil && bytes.count + more.count > StoreWriter.largestRecord {
+          let file = try HashedFile(try store.core.session(), store.core.options.access)
           try file.append(bytes)
           bytes = []
           self.file = file
@@ -82,13 +81,10 @@ extension LocalBlobWriter {
           try writer.putBlob(bytes)
         }
       }
-      let digest = file.digest()
-      if try writer.isKnownBlob(digest, size: file.file.size) { return digest }
-      if writer !== file.writer {
-        // The writer whose folder holds the file failed meanwhile: rename it out of there.
-        throw ServiceError(.io, "an earlier failure of the store took the blob's file with it")
-      }
-      try writer.add(file.file, digest)
+      let outboard = file.finish()
+      let digest = B3Digest(outboard.digest)
+      if try writer.isKnown(HeldObject(digest: digest, kind: .blob)) { return digest }
+      try writer.add(file.file, outboard)
       return digest
     }
 
@@ -103,24 +99,24 @@ extension LocalBlobWriter {
   // Not Sendable: it is reached through the lock around `Upload` only.
   private final class HashedFile {
     let file: NewBlobFile
-    /// Holds the temporary folder.
-    let writer: StoreWriter
-    private var hasher = BLAKE3.Hasher()
+    private var hasher: BLAKE3.OutboardHasher?
 
-    init(_ file: NewBlobFile, writer: StoreWriter) {
-      self.file = file
-      self.writer = writer
+    init(_ session: Session, _ access: StoreAccess) throws(ServiceError) {
+      file = try NewBlobFile(in: session, access: access)
+      hasher = BLAKE3.OutboardHasher()
     }
 
     func append(_ bytes: [UInt8]) throws(ServiceError) {
       try bytes.span.bytes.withUnsafeBytes { (bytes) throws(ServiceError) in
-        hasher.update(bytes)
+        hasher?.update(bytes)
         try file.append(bytes)
       }
     }
 
-    func digest() -> B3Digest {
-      B3Digest(hasher.finalize())
+    /// Once only.
+    func finish() -> BLAKE3.Outboard {
+      guard let hasher = hasher.take() else { preconditionFailure("a file is finished once") }
+      return hasher.finalize()
     }
   }
 }

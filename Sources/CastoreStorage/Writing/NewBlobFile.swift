@@ -3,7 +3,7 @@ internal import Castore
 internal import Glibc
 internal import Platform
 
-/// A blob's file while it is written, in a writer's temporary folder. Removed unless it is kept.
+/// A blob's file while it is written, in the folder of a session. Removed unless it is kept.
 ///
 /// For one thread at a time.
 // Sendable: used by one thread at a time; `isKept` and `size` change hands with the object.
@@ -13,33 +13,38 @@ final class NewBlobFile: @unchecked Sendable {
   private(set) var size: UInt64 = 0
   let file: OwnedDescriptor
 
-  private let folder: TemporaryFolder
+  let session: Session
   private var isKept = false
   private var writtenBack: UInt64 = 0
   /// How much may be written before the kernel is asked to start bringing it to the disk.
   private static let writebackStep: UInt64 = 16 << 20
 
-  init(in folder: TemporaryFolder) throws(ServiceError) {
-    let name = folder.newName()
-    let parent = folder.descriptor.number
+  init(in session: Session, access: StoreAccess) throws(ServiceError) {
+    let name = session.newFileName()
+    let parent = session.folder.number
     let number = openat(
       parent,
       name,
       O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-      0o444
+      0o600
     )
-    if number == -1 { throw ServiceError.system(.current, "create \(folder.path)/\(name)") }
+    if number == -1 { throw ServiceError.system(.current, "create \(session.path)/\(name)") }
     file = OwnedDescriptor(adopting: number)
     self.name = name
-    self.folder = folder
+    self.session = session
+    do throws(Errno) {
+      try access.apply(toFile: number, sealed: true)
+    } catch {
+      throw ServiceError.system(error, "set the mode of \(session.path)/\(name)")
+    }
   }
 
   deinit {
-    if !isKept { unlinkat(folder.descriptor.number, name, 0) }
+    if !isKept { unlinkat(session.folder.number, name, 0) }
   }
 
   /// Where the file lies, for messages.
-  var path: String { "\(folder.path)/\(name)" }
+  var path: String { "\(session.path)/\(name)" }
 
   /// Long runs of zeros are left out: what is sparse outside is sparse in the store, too.
   func append(_ bytes: UnsafeRawBufferPointer) throws(ServiceError) {
@@ -71,8 +76,22 @@ final class NewBlobFile: @unchecked Sendable {
     writtenBack = size
   }
 
-  /// The file belongs to a batch from now on.
-  func keep() {
-    isKept = true
+  /// Makes the bytes durable. Corresponds to `fsync(2)`.
+  func sync() throws(ServiceError) {
+    do throws(Errno) {
+      let number = file.number
+      _ = try retryingOnInterrupt { fsync(number) }
+    } catch {
+      throw ServiceError.system(error, "sync \(path)")
+    }
+  }
+
+  /// Gives the file its name, relative to another folder: it is no longer removed with this object.
+  ///
+  /// - Returns: What `renameat(2)` returns.
+  func rename(to newName: UnsafePointer<CChar>, in newFolder: CInt) -> CInt {
+    let code = renameat(session.folder.number, name, newFolder, newName)
+    if code == 0 { isKept = true }
+    return code
   }
 }

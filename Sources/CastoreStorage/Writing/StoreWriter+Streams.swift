@@ -1,4 +1,3 @@
-internal import BLAKE3
 public import Castore
 
 extension StoreWriter: StreamingTreeSink {
@@ -7,22 +6,22 @@ extension StoreWriter: StreamingTreeSink {
     reading source: (UnsafeMutableRawBufferPointer) throws(ServiceError) -> Int
   ) throws(ServiceError) -> (digest: B3Digest, size: UInt64) {
     try throwFailure()
-    let new = try failing { () throws(ServiceError) in try NewBlobFile(in: folder) }
-    let buffer = HeapBytes(count: 1 << 20)
-    var hasher = BLAKE3.Hasher()
-    while true {
-      try throwFailure()
-      let count = try fill(buffer.bytes, source)
-      let bytes = UnsafeRawBufferPointer(rebasing: buffer.bytes[..<count])
-      hasher.update(bytes)
-      try failing { () throws(ServiceError) in try new.append(bytes) }
-      if count < buffer.bytes.count { break }
+    // What fits into a record never becomes a file.
+    let start = HeapBytes(count: Self.largestRecord + 1)
+    let count = try fill(start.bytes, source)
+    let first = UnsafeRawBufferPointer(rebasing: start.bytes[..<count])
+    if count <= Self.largestRecord { return (try putBlob(first), UInt64(count)) }
+    let new = try failing { () throws(ServiceError) in
+      try NewBlobFile(in: session, access: core.options.access)
     }
-    let size = new.size
-    if size <= UInt64(BlobRecord.inlineLimit) { return (try putBlob(contentsOf: new), size) }
-    let digest = B3Digest(hasher.finalize())
-    if try !isKnownBlob(digest, size: size) { try add(new, digest) }
-    return (digest, size)
+    return try stream(into: new) { (buffer, offset) throws(ServiceError) in
+      // The start was read already.
+      let begun = offset < UInt64(count) ? Int(offset) : count
+      let known = min(buffer.count, count - begun)
+      buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: first[begun..<(begun + known)]))
+      return known
+        + (try fill(UnsafeMutableRawBufferPointer(rebasing: buffer[known...]), source))
+    }
   }
 
   /// Fills the buffer; short only at the end.

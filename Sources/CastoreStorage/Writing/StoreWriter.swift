@@ -1,66 +1,53 @@
+internal import BLAKE3
 public import Castore
 internal import Glibc
+internal import Packs
 internal import Platform
 internal import Synchronization
 
-/// The bulk way into a local store: gathers what is put and makes it durable in large batches.
+/// The bulk way into a local store: gathers what is put into packs, and makes it durable pack by pack.
 ///
-/// Any number of threads may put at once; one thread of the writer's own commits. At most three
-/// batches are in memory; who is faster than the disk waits. The first failure ends the writer: it
-/// surfaces from every later call and from `flush`, and nothing more becomes visible. What was not
-/// flushed when the writer goes is dropped, and its temporary files with it.
+/// Any number of threads may put at once: they hash side by side, and copy what is new into the current pack
+/// one after the other. Full packs are written and sealed by a thread of the writer's own, in order, while
+/// the next is filled: who is faster than the disk waits. So whatever is in a sealed pack has all that it
+/// refers to in that pack or in earlier ones. The first failure ends the writer: it surfaces from every later
+/// call and from `flush`, and nothing more becomes visible. What was not flushed when the writer goes is
+/// dropped, and its temporary files with it.
 public final class StoreWriter: TreeSink {
   let core: StoreCore
-  let folder: TemporaryFolder
-  let state = Monitor(WriterState())
-  private let crew = ThreadCrew()
-  private let lookups = Atomic<Int>(0)
-  /// Each lookup may map 64 KiB of the index.
-  private static let lookupsBetweenReleases = 256
+  let session: Session
+  private let state: Guarded<WriterState>
+  private let hasFailed = Atomic<Bool>(false)
+  let knownSizes: KnownSizes
 
-  init(core: StoreCore) throws(ServiceError) {
+  /// Blobs above this length are files of their own: the kernel can read them itself. Those up to it lie in
+  /// packs, where a hundred thousand cost no more than some dozens of files.
+  static let largestRecord = 1 << 20
+
+  init(core: StoreCore, session: Session) throws(ServiceError) {
     self.core = core
-    folder = try core.makeTemporaryFolder()
-    let committer = BatchCommitter(core: core, folder: folder)
-    let state = state
-    do throws(Errno) {
-      try crew.start(name: "store-commit") { Self.commitBatches(of: state, with: committer) }
-    } catch {
-      throw ServiceError.system(error, "start a thread for writing to \(core.path)")
-    }
+    self.session = session
+    knownSizes = KnownSizes(core.blobs)
+    state = Guarded(WriterState(PackWriter(try session.packs(core))))
   }
 
-  deinit {
-    state.withLock { $0.isClosing = true }
-    state.notifyAll()
-    // A commit under way uses the temporary folder; joined, it also holds nothing of the store any more.
-    crew.joinAll()
-  }
-
-  /// The longest blob that is put from memory: the workers of an import, one for each core, hold one
-  /// each, and together they take 32 MiB, or one each.
-  public var inMemoryLimit: Int { Self.inMemoryLimit }
-
-  private static let inMemoryLimit: Int = {
-    let cores = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
-    return min(8 << 20, max(1 << 20, (32 << 20) / cores))
-  }()
+  /// The longest blob that is put from memory: the workers of an import hold one each.
+  public var inMemoryLimit: Int { Self.largestRecord }
 
   /// See `TreeSink`.
   public func putBlob(_ bytes: UnsafeRawBufferPointer) throws(ServiceError) -> B3Digest {
     try throwFailure()
-    let digest = B3Digest(hashing: bytes)
-    if try isKnownBlob(digest, size: UInt64(bytes.count)) { return digest }
-    if bytes.count <= BlobRecord.inlineLimit {
-      try put(.blobs, digest, count: bytes.count + 1) { place in
-        place[0] = BlobRecord.inlineTag
-        UnsafeMutableRawBufferPointer(rebasing: place[1...]).copyMemory(from: bytes)
-      }
-    } else {
-      let file = try failing { () throws(ServiceError) in try NewBlobFile(in: folder) }
-      try failing { () throws(ServiceError) in try file.append(bytes) }
-      try add(file, digest)
+    if bytes.count > Self.largestRecord {
+      var rest = bytes
+      return try putBlob { (buffer) throws(ServiceError) in
+        let count = min(buffer.count, rest.count)
+        buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: rest[..<count]))
+        rest = UnsafeRawBufferPointer(rebasing: rest[count...])
+        return count
+      }.digest
     }
+    let digest = B3Digest(hashing: bytes)
+    try put(HeldObject(digest: digest, kind: .blob), .blob, bytes)
     return digest
   }
 
@@ -69,27 +56,28 @@ public final class StoreWriter: TreeSink {
     try throwFailure()
     let encoding = directory.encoded()
     let digest = B3Digest(hashing: encoding)
-    if try isKnown(.directories, digest) { return digest }
-    try put(.directories, digest, count: encoding.count) { place in
-      place.copyBytes(from: encoding)
-    }
+    try putDirectory(encoding: encoding, digest: digest)
     return digest
+  }
+
+  /// Stores a directory whose encoding is known to be canonical.
+  func putDirectory(encoding: [UInt8], digest: B3Digest) throws(ServiceError) {
+    try encoding.span.bytes.withUnsafeBytes { (bytes) throws(ServiceError) in
+      try put(HeldObject(digest: digest, kind: .directory), .directory, bytes)
+    }
   }
 
   /// See `TreeSink`.
   public func flush() throws(ServiceError) {
-    let last = try state.withLock { (state) throws(ServiceError) in
-      if let failure = state.failure { throw failure }
-      state.seal()
-      return state.sealedCount
-    }
-    state.notifyAll()
-    try state.withLock(
-      waitingWhile: { $0.failure == nil && $0.committedCount < last },
-      { (state) throws(ServiceError) in
+    try failing { () throws(ServiceError) in
+      try state.withLock { (state) throws(ServiceError) in
         if let failure = state.failure { throw failure }
+        try publishFiles(&state)
+        try seal(&state)
       }
-    )
+    }
+    try core.index.refresh()
+    IndexMaintenance(core: core).runIfWorthwhile(session)
   }
 
   /// Ends the writer: every call, also those under way in other threads, fails soon.
@@ -99,26 +87,16 @@ public final class StoreWriter: TreeSink {
 
   // MARK: Parts
 
-  /// Says whether something is in the store, or will be before anything that is put from now on.
-  func isKnown(_ table: IndexTable, _ digest: B3Digest) throws(ServiceError) -> Bool {
-    let count = lookups.wrappingAdd(1, ordering: .relaxed).newValue
-    if count % Self.lookupsBetweenReleases == 0 { core.index.releasePages() }
-    if try core.contains(table, digest) { return true }
-    return state.withLock { $0.isPending(table, digest) }
-  }
-
-  /// Says whether a blob is in the store, or will be before anything that is put from now on.
-  ///
-  /// A blob whose file is missing or has another length is not: it is stored again.
-  func isKnownBlob(_ digest: B3Digest, size: UInt64) throws(ServiceError) -> Bool {
-    guard try isKnown(.blobs, digest) else { return false }
-    if size <= UInt64(BlobRecord.inlineLimit) || core.hasBlobFile(digest, size: size) {
-      return true
-    }
-    return state.withLock { $0.isPending(.blobs, digest) }
+  /// Says whether an object need not be stored: it is in the store and whole, or will be before anything
+  /// that is put from now on.
+  func isKnown(_ object: HeldObject) throws(ServiceError) -> Bool {
+    if state.withLock({ $0.pending.contains(object) }) { return true }
+    guard let found = try core.relyOn(object, for: session) else { return false }
+    return try core.isWhole(object, found)
   }
 
   func throwFailure() throws(ServiceError) {
+    if !hasFailed.load(ordering: .relaxed) { return }
     if let failure = state.withLock({ $0.failure }) { throw failure }
   }
 
@@ -134,59 +112,98 @@ public final class StoreWriter: TreeSink {
     }
   }
 
-  /// Hands over a complete file.
-  func add(_ file: NewBlobFile, _ digest: B3Digest) throws(ServiceError) {
-    file.startWriteback()
-    let entry = WriteBatch.File(digest: digest, size: file.size, name: file.name)
-    let isAccepted = try state.withLock(
-      waitingWhile: { $0.mustWaitForFile },
-      { (state) throws(ServiceError) in try state.add(entry) }
-    )
-    if isAccepted { file.keep() }
-    state.notifyAll()
+  /// Stores a record that is not there yet.
+  private func put(
+    _ object: HeldObject,
+    _ kind: RecordKind,
+    _ bytes: UnsafeRawBufferPointer
+  ) throws(ServiceError) {
+    if try isKnown(object) { return }
+    try failing { () throws(ServiceError) in
+      try state.withLock { (state) throws(ServiceError) in
+        if let failure = state.failure { throw failure }
+        if !state.pending.insert(object).inserted { return }
+        try append(PackKey(object.digest), kind, bytes, &state)
+      }
+    }
   }
 
-  private func put(
-    _ table: IndexTable,
-    _ digest: B3Digest,
-    count: Int,
-    fill: (UnsafeMutableRawBufferPointer) -> Void
-  ) throws(ServiceError) {
-    // LMDB keeps lengths in 32 bits.
-    guard count < Int(UInt32.max) else {
-      throw ServiceError(.invalidArgument, "a directory of \(count) bytes is too large to store")
+  /// Hands over a complete file of a large blob, with its outboard.
+  func add(_ file: NewBlobFile, _ outboard: borrowing BLAKE3.Outboard) throws(ServiceError) {
+    let digest = B3Digest(outboard.digest)
+    let object = HeldObject(digest: digest, kind: .blob)
+    // Before it has its name: see `StoreCore.awaitRemoval`.
+    try session.hold([object])
+    var record = withUnsafeBytes(of: outboard.size.littleEndian) { [UInt8]($0) }
+    outboard.withUnsafeBytes { record += $0 }
+    try failing { () throws(ServiceError) in
+      try state.withLock { (state) throws(ServiceError) in
+        if let failure = state.failure { throw failure }
+        if !state.pending.insert(object).inserted { return }
+        state.files.append(.init(digest: digest, file: file, record: record))
+        state.fileBytes += file.size
+        if state.files.count >= WriterState.fileLimit || state.fileBytes > WriterState.fileByteLimit
+        {
+          try publishFiles(&state)
+        }
+      }
     }
-    let place = try state.withLock(
-      waitingWhile: { $0.mustWait(forBytes: count) },
-      { (state) throws(ServiceError) in try state.reserve(table, digest, count: count) }
-    )
-    guard let (batch, range) = place else { return }
-    // Copied outside the lock: the range is ours, and the batch is not committed before `outstanding`
-    // is back at zero.
-    fill(batch.bytes(range))
-    state.withLock { _ in batch.outstanding -= 1 }
-    state.notifyAll()
   }
+
+  private func append(
+    _ key: PackKey,
+    _ kind: RecordKind,
+    _ bytes: UnsafeRawBufferPointer,
+    _ state: inout WriterState
+  ) throws(ServiceError) {
+    guard let packs = state.packs else { return }
+    // The writer begins another pack when this one is full. A directory in it may refer to files that wait
+    // for their records: these come first.
+    if !packs.hasRoom(for: bytes.count, records: state.files.count + 1) {
+      try publishFiles(&state)
+    }
+    do throws(PackError) {
+      try packs.put(key, kind: kind, bytes)
+    } catch {
+      throw ServiceError(error, in: session.path)
+    }
+    // Bounds the memory of a long import: what is sealed is found in the store.
+    if state.pending.count >= Self.pendingLimit { try seal(&state) }
+  }
+
+  /// Gives waiting files their names, durably, and puts their records.
+  private func publishFiles(_ state: inout WriterState) throws(ServiceError) {
+    if state.files.isEmpty { return }
+    let files = state.files
+    for file in files { try core.awaitRemoval(of: file.digest) }
+    try core.blobs.publish(files.map { ($0.digest, $0.file) })
+    state.files = []
+    state.fileBytes = 0
+    for file in files {
+      try file.record.span.bytes.withUnsafeBytes { (bytes) throws(ServiceError) in
+        try append(PackKey(file.digest), .largeBlob, bytes, &state)
+      }
+    }
+  }
+
+  /// Waits until all that was put is durable.
+  private func seal(_ state: inout WriterState) throws(ServiceError) {
+    guard let packs = state.packs else { return }
+    let writer = try session.packs(core)
+    do throws(PackError) {
+      _ = try packs.finish()
+      // What was found in packs of others is relied on, too, and their names may not be durable yet.
+      try writer.syncPacks()
+    } catch {
+      throw ServiceError(error, in: session.path)
+    }
+    state.pending = []
+  }
+
+  private static let pendingLimit = 8 * PackLayout.maximumRecords
 
   private func fail(_ error: ServiceError) {
     state.withLock { $0.fail(error) }
-    state.notifyAll()
-  }
-
-  private static func commitBatches(
-    of state: Monitor<WriterState>,
-    with committer: BatchCommitter
-  ) {
-    while true {
-      let next = state.withLock(waitingWhile: { $0.isIdle }) { $0.startCommit() }
-      guard let batch = next else { break }
-      do throws(ServiceError) {
-        try committer.commit(batch)
-        state.withLock { $0.finishCommit(batch) }
-      } catch {
-        state.withLock { $0.fail(error) }
-      }
-      state.notifyAll()
-    }
+    hasFailed.store(true, ordering: .relaxed)
   }
 }

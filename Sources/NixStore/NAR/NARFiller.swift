@@ -77,6 +77,8 @@ struct NARFiller: Sendable {
   private func open(_ contents: NARContents) throws(ServiceError) -> Piece {
     let opened: OwnedDescriptor?
     do throws(ServiceError) {
+      // What the kernel reads from a file nobody looks at: it is checked before.
+      _ = try blobs.verifyLocal(contents.digest)
       opened = try blobs.openLocalFile(contents.digest)
     } catch {
       throw place(of: contents).missing(error)

@@ -4,11 +4,11 @@ internal import Platform
 
 /// Path infos in a table of a local store, under the digests of their store paths.
 public final class LocalPathInfoService: PathInfoService {
-  private let table: any ByteTable
+  private let table: any PathInfoTable
   private static let pageSize = 256
 
   /// Takes the table that a store keeps for path infos.
-  package init(_ table: any ByteTable) {
+  package init(_ table: any PathInfoTable) {
     self.table = table
   }
 
@@ -62,7 +62,7 @@ extension LocalPathInfoService: LocalPathInfoAccess {
 
   /// Stores a path info as it is, durably. Blocks.
   public func putLocal(_ info: PathInfo) throws(ServiceError) {
-    try table.set(info.storePath.digest.bytes, to: info.encoded())
+    try table.set(info.storePath.digest.bytes, to: info.encoded(), node: info.node)
   }
 
   /// Lists at most `limit` path infos in the order of their digests' bytes, those after a digest.
@@ -77,9 +77,11 @@ extension LocalPathInfoService: LocalPathInfoAccess {
     return infos
   }
 
-  /// Reads the node out of a record of the table, for who goes through all of it at once.
-  package func node(inRecord bytes: [UInt8], key: [UInt8]) throws(ServiceError) -> Node {
-    try decode(bytes, key: key).node
+  /// Takes a path info away, durably; what it named stays until it is collected. Blocks.
+  ///
+  /// - Returns: Whether there was one.
+  public func removeLocal(_ digest: StorePathDigest) throws(ServiceError) -> Bool {
+    try table.remove(digest.bytes)
   }
 
   private func decode(_ bytes: [UInt8], key: [UInt8]) throws(ServiceError) -> PathInfo {

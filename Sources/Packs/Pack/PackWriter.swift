@@ -66,6 +66,13 @@ package final class PackWriter {
   /// How many records the pack has that is being written.
   package var packedRecords: Int { draft.entries.count }
 
+  /// Whether the pack that is being written takes so many more records, the first of so many bytes; otherwise the
+  /// next one begins another.
+  package func hasRoom(for count: Int, records: Int) -> Bool {
+    draft.entries.count + records <= PackLayout.maximumRecords
+      && (draft.entries.isEmpty || packedBytes + count <= session.options.targetSize)
+  }
+
   /// Gives a place for a record, to be filled and then committed; until then it is not part of anything.
   ///
   /// Blocks while the disk is behind. Reserving again, or putting anything, gives the place up.

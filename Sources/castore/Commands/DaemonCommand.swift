@@ -2,6 +2,7 @@ import ArgumentParser
 import Castore
 import CastoreComposition
 import CastoreRPC
+import CastoreStorage
 import Glibc
 import Logging
 
@@ -87,9 +88,29 @@ struct DaemonCommand: AsyncParsableCommand {
     ServiceManager.notify(
       "READY=1\nSTATUS=\(services.name) on \(server.addresses.joined(separator: ", "))"
     )
-    try await server.run()
+    try await serve(server, services.local)
     await services.settle()
     logger.info("shut down")
+  }
+
+  /// How long a client has at least between storing something and naming it: what it stored is kept from
+  /// collections for that long.
+  private static let period = Duration.seconds(15 * 60)
+
+  private func serve(_ server: CastoreServer, _ store: LocalStore?) async throws {
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      group.addTask { try await server.run() }
+      if let store {
+        group.addTask {
+          while !Task.isCancelled {
+            do { try await Task.sleep(for: Self.period) } catch { return }
+            try store.beginNextPeriod()
+          }
+        }
+      }
+      try await group.next()
+      group.cancelAll()
+    }
   }
 
   private func addresses() throws(ServiceError) -> [ListenAddress] {

@@ -52,6 +52,7 @@ struct MountCommand: AsyncParsableCommand {
   func run() async throws {
     let logger = try makeLogger()
     let services = try await store.openServices()
+    try services.local?.keepShownRoots()
     let decision = await decideDataPath(services)
     // A store elsewhere may have millions of names.
     var fileSystemOptions = try look.options(listsRoot: services.local != nil)

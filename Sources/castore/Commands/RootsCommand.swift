@@ -6,7 +6,9 @@ struct RootsCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "roots",
     abstract: "List, set and remove named roots.",
-    subcommands: [List.self, Set.self, Remove.self],
+    subcommands: [
+      List.self, Set.self, Remove.self, PinCommand.self, UnpinCommand.self, PinsCommand.self,
+    ],
     defaultSubcommand: List.self
   )
 

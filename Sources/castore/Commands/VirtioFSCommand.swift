@@ -1,5 +1,6 @@
 import ArgumentParser
 import CastoreFileSystem
+import CastoreStorage
 import FUSE
 import Glibc
 import Logging
@@ -68,6 +69,7 @@ struct VirtioFSCommand: AsyncParsableCommand {
   func run() async throws {
     let logger = try makeLogger()
     let services = try await store.openServices()
+    try services.local?.keepShownRoots()
     // A store elsewhere may have millions of names.
     let options = try look.options(listsRoot: services.local != nil)
     let fileSystem = CastoreFileSystem(

@@ -86,6 +86,11 @@ struct StoreOptions: ParsableArguments {
     return try open(path: localPath(of: storeURL()), create: create)
   }
 
+  /// Makes a store on this machine, or opens the one that is there.
+  func make(_ options: CastoreStorage.StoreOptions) throws -> LocalStore {
+    try LocalStore(path: localPath(of: storeURL()), create: true, options: options)
+  }
+
   /// Opens whatever the options name.
   ///
   /// - Parameter create: Whether to make a local store where there is none.

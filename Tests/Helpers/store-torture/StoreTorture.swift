@@ -63,7 +63,7 @@ struct StoreTorture {
   nonisolated static func verify(_ storePath: String) throws -> CInt {
     let store = try LocalStore(path: storePath)
     let result = try store.verify(rehash: true) { print("problem: \($0)") }
-    print("\(result.roots) roots, \(result.blobs) blobs, \(result.problems) problems")
+    print("\(result.names) names, \(result.blobs) blobs, \(result.problems) problems")
     return result.problems == 0 ? 0 : 1
   }
 }

@@ -38,7 +38,6 @@ struct NixAddCommand: AsyncParsableCommand {
       (path: $0, name: try storeName(for: $0))
     }
     let services = try await store.openServices(create: true)
-    services.local?.expectBulkReading()
     let infos = try signing.pathInfos(of: services)
     let calculator = services.calculator
     let importing = CancellableImport()

@@ -15,6 +15,7 @@ struct NixCommand: AsyncParsableCommand {
       NixDumpCommand.self,
       NixRestoreCommand.self,
       NixCopyCommand.self,
+      NixRemoveCommand.self,
     ]
   )
 }

@@ -35,7 +35,6 @@ struct NixCopyCommand: AsyncParsableCommand {
     let text = try readAll(of: fromClosure, limit: 1 << 30)
     let document = try ClosureDocument(parsing: text)
     let services = try await store.openServices(create: true)
-    services.local?.expectBulkReading()
     let infos = try signing.pathInfos(of: services)
     let calculator = services.calculator
     let importing = CancellableImport()

@@ -24,7 +24,6 @@ struct NixDumpCommand: AsyncParsableCommand {
     let services = try await store.openServices()
     let node = try await path.resolve(in: services)
     if let store = services.local {
-      store.expectBulkReading()
       do {
         try NARRenderer(blobs: store, directories: store).render(node, toDescriptor: 1)
       } catch {

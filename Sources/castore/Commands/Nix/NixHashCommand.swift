@@ -26,7 +26,6 @@ struct NixHashCommand: AsyncParsableCommand {
 
   func run() async throws {
     let services = try await store.openServices()
-    services.local?.expectBulkReading()
     for path in paths.flatMap(\.values) {
       let node = try await path.resolve(in: services)
       if flat && node.kind != .file {

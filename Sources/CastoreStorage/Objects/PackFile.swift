@@ -1,0 +1,4 @@
+internal import Packs
+
+/// The file of a pack.
+typealias PackFile = Packs.FileBytes
